@@ -1,0 +1,69 @@
+// The graph on libtorch: float32, hooks at every linear operation, autograd if asked.
+//
+// Weights come from a provider, are decoded when first needed and, unless they are kept, freed
+// after their block: memory of about one block whatever the model's size. Not thread safe;
+// torch's own threads do the work. Functions that touch torch turn its exceptions into Status.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "base/status.h"
+#include "model/executor.h"
+#include "model/open.h"
+
+namespace pare {
+
+struct TorchOptions {
+  int threads = 0;            // 0: all processors
+  uint64_t keep_bytes = uint64_t{6} << 30;  // decoded weights are kept while they fit in this
+};
+
+// Called after each linear operation (also the output matrix). `op.weight` tells which one;
+// input is [batch * tokens, width] or [batch, tokens, width], as the op saw it.
+struct TorchHooks {
+  std::function<void(const Op& op, const torch::Tensor& input, torch::Tensor& output)> on_linear;
+};
+
+class TorchModel {
+ public:
+  static Result<std::unique_ptr<TorchModel>> create(std::shared_ptr<const Model> model,
+                                                    const TorchOptions& options = {});
+
+  const ModelDesc& desc() const { return model_->desc; }
+
+  // tokens: int64 [batch, length]. Streams are float32 [batch, length, n_embd].
+  Result<torch::Tensor> prologue(const torch::Tensor& tokens);
+  Result<torch::Tensor> block(int index, const torch::Tensor& stream,
+                              const TorchHooks* hooks = nullptr);
+  // Logits [batch, length, vocabulary].
+  Result<torch::Tensor> epilogue(const torch::Tensor& stream, const TorchHooks* hooks = nullptr);
+
+  // The float32 weight in use: decoded from the source, or the override.
+  Result<torch::Tensor> weight(int32_t tensor);
+  // Uses `value` (same shape) instead of the source's weight, until cleared.
+  void override_weight(int32_t tensor, torch::Tensor value);
+  void clear_override(int32_t tensor);
+  // Frees decoded weights of one block (-1: those outside blocks).
+  void release_block(int block);
+
+ private:
+  TorchModel() = default;
+  std::shared_ptr<const Model> model_;
+  TorchOptions options_;
+  std::unordered_map<int32_t, torch::Tensor> decoded_, overrides_;
+  uint64_t decoded_bytes_ = 0;
+};
+
+// A packed tensor, decoded to float32 on `threads` threads (also used by encoders and diff).
+Result<torch::Tensor> decode_tensor(const PackedTensor& packed);
+
+// The same model as an Executor. The TorchModel is shared: overrides apply.
+std::unique_ptr<Executor> make_torch_executor(std::shared_ptr<TorchModel> model);
+
+}  // namespace pare
