@@ -31,8 +31,7 @@ class ByteReader {
 
   // Reads one number; `what` names the field in the error.
   template <typename T>
-    requires std::is_arithmetic_v<T>
-  Result<T> number(std::string_view what) {
+  requires std::is_arithmetic_v<T> Result<T> number(std::string_view what) {
     if (remaining() < sizeof(T)) return truncated(what, sizeof(T));
     T value;
     std::memcpy(&value, bytes_.data() + offset_, sizeof(T));

@@ -9,8 +9,8 @@ namespace pare {
                                std::string_view message);
 }  // namespace pare
 
-#define PARE_CHECK(condition, message)                                       \
-  do {                                                                       \
-    if (!(condition)) [[unlikely]]                                           \
-      ::pare::check_failed(__FILE__, __LINE__, #condition, (message));       \
+#define PARE_CHECK(condition, message)                                 \
+  do {                                                                 \
+    if (!(condition)) [[unlikely]]                                     \
+      ::pare::check_failed(__FILE__, __LINE__, #condition, (message)); \
   } while (0)

@@ -27,8 +27,7 @@ class PosixFile final : public WritableFile {
 
   Status write_at(uint64_t offset, std::span<const std::byte> bytes) override {
     while (!bytes.empty()) {
-      const ssize_t n =
-          ::pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+      const ssize_t n = ::pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
       if (n < 0) {
         if (errno == EINTR) continue;
         return os_error("cannot write", path_);

@@ -52,10 +52,10 @@ class [[nodiscard]] Status {
   std::string message_;
 };
 
-#define PARE_DEFINE_ERROR_(name, code)                                          \
-  template <typename... Args>                                                   \
-  Status name(fmt::format_string<Args...> format, Args&&... args) {             \
-    return Status(code, fmt::format(format, std::forward<Args>(args)...));      \
+#define PARE_DEFINE_ERROR_(name, code)                                     \
+  template <typename... Args>                                              \
+  Status name(fmt::format_string<Args...> format, Args&&... args) {        \
+    return Status(code, fmt::format(format, std::forward<Args>(args)...)); \
   }
 PARE_DEFINE_ERROR_(invalid_argument, StatusCode::kInvalidArgument)
 PARE_DEFINE_ERROR_(not_found, StatusCode::kNotFound)
@@ -71,7 +71,7 @@ PARE_DEFINE_ERROR_(internal_error, StatusCode::kInternal)
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : value_(std::move(value)) {}  // NOLINT(google-explicit-constructor)
+  Result(T value) : value_(std::move(value)) {}         // NOLINT(google-explicit-constructor)
   Result(Status status) : status_(std::move(status)) {  // NOLINT(google-explicit-constructor)
     PARE_CHECK(!status_.ok(), "a Result without a value needs an error");
   }
@@ -108,8 +108,8 @@ class [[nodiscard]] Result {
 #define PARE_CONCAT_(a, b) PARE_CONCAT_INNER_(a, b)
 
 // Leaves the function with the error, if there is one.
-#define PARE_RETURN_IF_ERROR(expr)                            \
-  do {                                                        \
+#define PARE_RETURN_IF_ERROR(expr)                                                     \
+  do {                                                                                 \
     if (::pare::Status pare_status_ = (expr); !pare_status_.ok()) return pare_status_; \
   } while (0)
 

@@ -59,14 +59,14 @@ class Grid {
 
 struct Codec {
   CodecId id;
-  const char* name;     // as the field writes it: "Q4_K"
-  int block_len;        // columns per block; rows must be a multiple
+  const char* name;  // as the field writes it: "Q4_K"
+  int block_len;     // columns per block; rows must be a multiple
   int block_bytes;
-  int gguf_type;        // ggml type id, -1: GGUF cannot hold it
+  int gguf_type;                    // ggml type id, -1: GGUF cannot hold it
   std::optional<CodecId> fallback;  // for rows that do not divide by block_len
   // Bound on the relative RMS error of encode-decode on rows of independent standard normals.
   float error_bound;
-  const Grid* grid;     // null: floats, integers, and formats that hold activations only
+  const Grid* grid;  // null: floats, integers, and formats that hold activations only
 
   // n is a multiple of block_len.
   void (*decode_row)(const std::byte* in, float* out, int64_t n);

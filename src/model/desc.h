@@ -20,10 +20,26 @@
 namespace pare {
 
 enum class Role {
-  kTokenEmbedding, kPositionEmbedding, kOutput, kOutputNorm, kRopeFactors,
-  kAttentionNorm, kAttentionPostNorm, kQNorm, kKNorm,
-  kQ, kK, kV, kQkv, kAttentionOutput,
-  kFfnNorm, kFfnPostNorm, kFfnGate, kFfnUp, kFfnGateUp, kFfnDown,
+  kTokenEmbedding,
+  kPositionEmbedding,
+  kOutput,
+  kOutputNorm,
+  kRopeFactors,
+  kAttentionNorm,
+  kAttentionPostNorm,
+  kQNorm,
+  kKNorm,
+  kQ,
+  kK,
+  kV,
+  kQkv,
+  kAttentionOutput,
+  kFfnNorm,
+  kFfnPostNorm,
+  kFfnGate,
+  kFfnUp,
+  kFfnGateUp,
+  kFfnDown,
   kOther,
 };
 const char* role_name(Role role);  // "attn_q"
@@ -31,8 +47,8 @@ const char* role_name(Role role);  // "attn_q"
 struct TensorDesc {
   std::string name;  // canonical: "blk.3.attn_q.weight"
   Role role = Role::kOther;
-  int block = -1;    // -1: outside the blocks
-  Shape shape;       // as declared by the hyper-parameters
+  int block = -1;  // -1: outside the blocks
+  Shape shape;     // as declared by the hyper-parameters
   bool is_bias = false;
   bool optional = false;     // may be absent (rope factors, biases)
   bool quantizable = false;  // a matrix that presets and the planner may re-code
@@ -40,9 +56,9 @@ struct TensorDesc {
 
 // Weights that multiply the same input: one set of statistics serves all of them.
 struct Site {
-  std::string name;   // of its first reader: "blk.3.attn_q"
+  std::string name;  // of its first reader: "blk.3.attn_q"
   int block = -1;
-  int64_t width = 0;  // columns
+  int64_t width = 0;             // columns
   std::vector<int32_t> readers;  // indices into ModelDesc::tensors, in graph order
 };
 

@@ -27,10 +27,10 @@ enum class OpKind {
   kAdd,                // in0 + in1
   kMul,                // in0 * in1
   kSilu,
-  kGeluTanh,           // the tanh approximation
-  kGeluErf,            // the exact one
-  kScale,              // in * factor
-  kSoftcap,            // factor * tanh(in / factor)
+  kGeluTanh,  // the tanh approximation
+  kGeluErf,   // the exact one
+  kScale,     // in * factor
+  kSoftcap,   // factor * tanh(in / factor)
 };
 
 enum class RopeLayout {
@@ -41,12 +41,12 @@ enum class RopeLayout {
 // How positions become angles: angle(i, pos) = pos * frequency(i).
 struct RopeParams {
   RopeLayout layout = RopeLayout::kHalves;
-  int dims = 0;          // rotated columns of each head (<= head_dim)
+  int dims = 0;  // rotated columns of each head (<= head_dim)
   float base = 10000.0f;
   // Scaling variants; a plain rope has factor 1 and no more.
   enum class Scaling { kNone, kLinear, kYarn, kLongRope } scaling = Scaling::kNone;
-  float factor = 1.0f;             // context extension
-  float attention_factor = 1.0f;   // multiplies cos and sin (YaRN's mscale, LongRoPE)
+  float factor = 1.0f;                        // context extension
+  float attention_factor = 1.0f;              // multiplies cos and sin (YaRN's mscale, LongRoPE)
   float beta_fast = 32.0f, beta_slow = 1.0f;  // YaRN's ramp
   int64_t original_context = 0;
   // Index into ModelDesc::tensors of per-frequency divisors (Llama 3's rope_freqs, LongRoPE's

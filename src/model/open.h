@@ -14,8 +14,8 @@ namespace pare {
 
 struct Model {
   std::string path;
-  std::string form;  // "gguf", "hf", "llama2c"
-  gguf::Metadata metadata;  // GGUF-form, tokenizer included
+  std::string form;                             // "gguf", "hf", "llama2c"
+  gguf::Metadata metadata;                      // GGUF-form, tokenizer included
   std::shared_ptr<const TensorSource> tensors;  // canonical names, shapes and row order
   ModelDesc desc;
 

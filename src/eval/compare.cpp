@@ -1,0 +1,162 @@
+#include "eval/compare.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace pare {
+namespace {
+
+// log(sum(exp(x))) and where the maximum stands.
+struct LogSum {
+  double value;
+  int64_t top;
+};
+LogSum log_sum_exp(const float* x, int64_t n) {
+  const int64_t top = std::max_element(x, x + n) - x;
+  const float peak = x[top];
+  double sum = 0.0;
+  for (int64_t i = 0; i < n; ++i) sum += std::exp(x[i] - peak);
+  return {peak + std::log(sum), top};
+}
+
+// Mean and standard error of samples taken one by one (Welford).
+class Moments {
+ public:
+  void add(double x) {
+    ++count_;
+    const double delta = x - mean_;
+    mean_ += delta / static_cast<double>(count_);
+    squares_ += delta * (x - mean_);
+  }
+  Estimate estimate() const {
+    if (count_ < 2) return {mean_, 0.0};
+    const auto n = static_cast<double>(count_);
+    return {mean_, std::sqrt(squares_ / (n - 1.0) / n)};
+  }
+
+ private:
+  int64_t count_ = 0;
+  double mean_ = 0.0, squares_ = 0.0;
+};
+
+Estimate exponential(Estimate e) { return {std::exp(e.value), std::exp(e.value) * e.error}; }
+
+// Value at quantile q of sorted samples, linear between neighbours.
+double quantile(const std::vector<double>& sorted, double q) {
+  const double at = q * static_cast<double>(sorted.size() - 1);
+  const auto low = static_cast<size_t>(at);
+  const size_t high = std::min(low + 1, sorted.size() - 1);
+  return sorted[low] + (at - static_cast<double>(low)) * (sorted[high] - sorted[low]);
+}
+
+}  // namespace
+
+PositionScore score_position(const float* logits, const float* baseline, int64_t vocabulary,
+                             int32_t next) {
+  PositionScore score;
+  const LogSum q = log_sum_exp(logits, vocabulary);
+  score.nll = q.value - logits[next];
+  if (baseline == nullptr) return score;
+  const LogSum p = log_sum_exp(baseline, vocabulary);
+  score.baseline_nll = p.value - baseline[next];
+  score.same_top1 = p.top == q.top;
+  double kl = 0.0;
+  const auto shift_p = static_cast<float>(p.value);
+  const double shift = q.value - p.value;
+  for (int64_t i = 0; i < vocabulary; ++i) {
+    const float log_p = baseline[i] - shift_p;
+    if (log_p < -40.0f) continue;  // below 1e-17: nothing of the sum
+    kl += std::exp(log_p) * (static_cast<double>(baseline[i]) - logits[i] + shift);
+  }
+  score.kl = std::max(kl, 0.0);
+  return score;
+}
+
+Result<std::vector<std::vector<int32_t>>> make_windows(std::span<const int32_t> tokens,
+                                                       const EvalOptions& options) {
+  if (options.context < 4) {
+    return invalid_argument("a context of {} tokens is too short, at least 4", options.context);
+  }
+  const auto context = static_cast<size_t>(options.context);
+  size_t count = tokens.size() / context;
+  if (count == 0) {
+    return invalid_argument("the text has {} tokens, one window needs {}", tokens.size(), context);
+  }
+  if (options.chunks > 0) count = std::min(count, static_cast<size_t>(options.chunks));
+  std::vector<std::vector<int32_t>> windows;
+  for (size_t i = 0; i < count; ++i) {
+    const auto part = tokens.subspan(i * context, context);
+    windows.emplace_back(part.begin(), part.end());
+    if (options.bos >= 0) windows.back()[0] = options.bos;
+  }
+  return windows;
+}
+
+Result<EvalResult> evaluate(Executor& model, Executor* baseline,
+                            const std::vector<std::vector<int32_t>>& windows, ThreadPool& pool,
+                            Progress& progress) {
+  const int64_t vocabulary = model.vocabulary();
+  if (baseline != nullptr && baseline->vocabulary() != vocabulary) {
+    return invalid_argument("vocabularies differ: {} and {} (baseline)", vocabulary,
+                            baseline->vocabulary());
+  }
+  EvalResult result;
+  result.compared = baseline != nullptr;
+  Moments nll, baseline_nll, difference, kl, top1;
+  std::vector<double> all_kl;
+  std::vector<float> logits, reference;
+  progress.begin("evaluate", windows.size(), "windows");
+  for (const auto& window : windows) {
+    if (progress.stop_requested()) return cancelled("stopped during evaluation");
+    const auto length = static_cast<int64_t>(window.size());
+    const int64_t first = length / 2;
+    const int64_t scored = length - 1 - first;
+    logits.resize(static_cast<size_t>((length - first) * vocabulary));
+    PARE_RETURN_IF_ERROR(model.logits(window, first, logits));
+    if (baseline != nullptr) {
+      reference.resize(logits.size());
+      PARE_RETURN_IF_ERROR(baseline->logits(window, first, reference));
+    }
+    std::vector<PositionScore> scores(static_cast<size_t>(scored));
+    pool.parallel_for(scores.size(), [&](size_t i) {
+      const size_t at = i * static_cast<size_t>(vocabulary);
+      scores[i] =
+          score_position(logits.data() + at, baseline != nullptr ? reference.data() + at : nullptr,
+                         vocabulary, window[static_cast<size_t>(first) + i + 1]);
+    });
+    double chunk_kl = 0.0;
+    for (const PositionScore& s : scores) {
+      if (!std::isfinite(s.nll)) {
+        return broken_promise("the model gives logits that are not finite (window {})",
+                              result.chunks);
+      }
+      nll.add(s.nll);
+      if (baseline == nullptr) continue;
+      baseline_nll.add(s.baseline_nll);
+      difference.add(s.nll - s.baseline_nll);
+      kl.add(s.kl);
+      top1.add(s.same_top1 ? 1.0 : 0.0);
+      all_kl.push_back(s.kl);
+      chunk_kl += s.kl;
+    }
+    result.chunk_kl.push_back(chunk_kl / static_cast<double>(scored));
+    result.positions += scored;
+    progress.advance(static_cast<uint64_t>(++result.chunks));
+  }
+  result.perplexity = exponential(nll.estimate());
+  if (baseline != nullptr) {
+    std::sort(all_kl.begin(), all_kl.end());
+    result.baseline_perplexity = exponential(baseline_nll.estimate());
+    result.log_ratio = difference.estimate();
+    result.mean_kl = kl.estimate();
+    result.median_kl = quantile(all_kl, 0.5);
+    result.p99_kl = quantile(all_kl, 0.99);
+    result.max_kl = all_kl.back();
+    result.same_top1 = top1.estimate();
+  } else {
+    result.chunk_kl.clear();
+  }
+  return result;
+}
+
+}  // namespace pare
