@@ -5,6 +5,7 @@ add_library(pare_options INTERFACE)
 target_include_directories(pare_options INTERFACE
   $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/src>
   $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>)
+target_compile_definitions(pare_options INTERFACE PARE_VERSION="${PROJECT_VERSION}")
 target_compile_options(pare_options INTERFACE -Wall -Wextra -Wshadow -Wnon-virtual-dtor
   -Wno-missing-field-initializers -ffp-contract=off)
 if(PARE_WERROR)
@@ -47,10 +48,11 @@ function(pare_room name)
   set_property(GLOBAL PROPERTY pare_tests_${name} "${tests}")
 endfunction()
 
-# pare_library(NAME ROOMS rooms [LINK libraries]): a shared library of rooms, and their tests.
+# pare_library(NAME ROOMS rooms [SOURCES files] [LINK libraries]): a shared library of rooms, and
+# their tests.
 function(pare_library name)
-  cmake_parse_arguments(ARG "" "" "ROOMS;LINK" ${ARGN})
-  add_library(${name} SHARED)
+  cmake_parse_arguments(ARG "" "" "ROOMS;SOURCES;LINK" ${ARGN})
+  add_library(${name} SHARED ${ARG_SOURCES})
   foreach(room ${ARG_ROOMS})
     get_target_property(type pare_${room} TYPE)
     if(type STREQUAL OBJECT_LIBRARY)

@@ -1,0 +1,356 @@
+#include "calib/collect.h"
+
+#include <algorithm>
+#include <cmath>
+#include <mutex>
+
+#include "base/rng.h"
+#include "calib/hessian_factor.h"
+
+namespace pare {
+namespace {
+
+torch::Tensor token_tensor(const std::vector<int32_t>& window) {
+  torch::Tensor tokens = torch::empty({1, static_cast<int64_t>(window.size())}, torch::kInt64);
+  std::copy(window.begin(), window.end(), tokens.data_ptr<int64_t>());
+  return tokens;
+}
+
+torch::Tensor flat(const torch::Tensor& x) { return x.reshape({-1, x.size(-1)}); }
+
+// Sums kept by lane and added in lane order at the end.
+class LaneSums {
+ public:
+  void add(int lane, int32_t key, const torch::Tensor& value) {
+    torch::Tensor& sum = lanes_[static_cast<size_t>(lane)][key];
+    if (sum.defined()) {
+      sum.add_(value);
+    } else {
+      sum = value.clone();
+    }
+  }
+  // sum += x^T x, without a temporary of that size.
+  void add_second_moment(int lane, int32_t key, const torch::Tensor& x) {
+    torch::Tensor& sum = lanes_[static_cast<size_t>(lane)][key];
+    if (!sum.defined()) sum = torch::zeros({x.size(1), x.size(1)});
+    sum.addmm_(x.transpose(0, 1), x);
+  }
+  std::map<int32_t, torch::Tensor> total() const {
+    std::map<int32_t, torch::Tensor> result;
+    for (const auto& lane : lanes_) {
+      for (const auto& [key, value] : lane) {
+        torch::Tensor& sum = result[key];
+        sum = sum.defined() ? sum + value.to(torch::kFloat64) : value.to(torch::kFloat64);
+      }
+    }
+    return result;
+  }
+
+ private:
+  std::map<int32_t, torch::Tensor> lanes_[kCalibrationLanes];
+};
+
+// weight index -> site index, for the sites of one block (-1: those outside blocks).
+std::map<int32_t, int32_t> first_readers(const ModelDesc& desc, int block) {
+  std::map<int32_t, int32_t> sites;
+  for (size_t s = 0; s < desc.sites.size(); ++s) {
+    if (desc.sites[s].block == block) {
+      sites[desc.sites[s].readers.front()] = static_cast<int32_t>(s);
+    }
+  }
+  return sites;
+}
+
+// Tokens drawn from the softmax of each row of `logits` [positions, vocabulary].
+torch::Tensor sample_rows(const torch::Tensor& probabilities, Rng& rng) {
+  const torch::Tensor cumulative = probabilities.to(torch::kFloat64).cumsum(1);
+  torch::Tensor targets = torch::empty({probabilities.size(0), 1}, torch::kFloat64);
+  double* t = targets.data_ptr<double>();
+  for (int64_t i = 0; i < probabilities.size(0); ++i) t[i] = rng.uniform();
+  return torch::searchsorted(cumulative, targets * cumulative.slice(1, -1))
+      .clamp_max(probabilities.size(1) - 1)
+      .squeeze(1);
+}
+
+class StatsCollector {
+ public:
+  StatsCollector(TorchModel& model, const Windows& windows, const CollectOptions& options,
+                 ThreadPool& pool, Progress& progress)
+      : model_(model), windows_(windows), options_(options), pool_(pool), progress_(progress) {}
+
+  Result<CalibrationStats> run() {
+    const int blocks = static_cast<int>(model_.desc().graph.blocks.size());
+    progress_.begin("calibrate", static_cast<uint64_t>(blocks * (options_.gradients ? 2 : 1)),
+                    "blocks");
+    std::vector<Streams> inputs;  // of each block; kept only for the backward pass
+    PARE_ASSIGN_OR_RETURN(Streams streams,
+                          embed_windows(model_, windows_, pool_, Progress::silent()));
+    for (int b = 0; b < blocks; ++b) {
+      if (options_.gradients) inputs.push_back(streams);
+      PARE_RETURN_IF_ERROR(forward(b, streams));
+      progress_.advance(static_cast<uint64_t>(b + 1));
+    }
+    PARE_RETURN_IF_ERROR(epilogue(streams));
+    if (options_.gradients) {
+      for (int b = blocks; b-- > 0;) {
+        PARE_RETURN_IF_ERROR(backward(b, inputs[static_cast<size_t>(b)]));
+        inputs.pop_back();
+        progress_.advance(static_cast<uint64_t>(2 * blocks - b));
+      }
+      PARE_RETURN_IF_ERROR(embedding_gradients());
+    }
+    return finish();
+  }
+
+ private:
+  Status forward(int block, Streams& streams) {
+    LaneSums sums;
+    const auto sites = first_readers(model_.desc(), block);
+    PARE_RETURN_IF_ERROR(
+        for_each_window(windows_.size(), pool_, progress_, [&](size_t w, int lane) -> Status {
+          torch::NoGradGuard no_grad;
+          const TorchHooks hooks = input_hooks(sites, sums, lane);
+          PARE_ASSIGN_OR_RETURN(streams[w], model_.block(block, streams[w], &hooks));
+          return {};
+        }));
+    PARE_RETURN_IF_ERROR(keep_inputs(sums));
+    model_.release_block(block);
+    return {};
+  }
+
+  TorchHooks input_hooks(const std::map<int32_t, int32_t>& sites, LaneSums& sums, int lane) {
+    TorchHooks hooks;
+    hooks.on_linear = [this, &sites, &sums, lane](const Op& op, const torch::Tensor& input,
+                                                  torch::Tensor&) {
+      const auto site = sites.find(op.weight);
+      if (site == sites.end()) return;
+      const torch::Tensor x = flat(input.detach());
+      if (options_.pivots) {
+        sums.add_second_moment(lane, site->second, x);
+      } else {
+        sums.add(lane, site->second, (x * x).sum(0, false, torch::kFloat64));
+      }
+    };
+    return hooks;
+  }
+
+  Status keep_inputs(const LaneSums& sums) {
+    for (auto& [site, sum] : sums.total()) {
+      if (!options_.pivots) {
+        input_sum2_[site] = sum;
+        continue;
+      }
+      input_sum2_[site] = sum.diagonal().clone();
+      PARE_ASSIGN_OR_RETURN(const HessianFactor factor, HessianFactor::make(sum));
+      pivots_[site] = factor.pivot_cost;
+    }
+    return {};
+  }
+
+  // Also the start of the backward pass: the loss is the negative log-likelihood of tokens
+  // sampled from the model's own distribution, so its gradient at the logits is p - onehot.
+  Status epilogue(Streams& streams) {
+    LaneSums sums, gradients;
+    const auto sites = first_readers(model_.desc(), -1);
+    gradients_.resize(windows_.size());
+    PARE_RETURN_IF_ERROR(
+        for_each_window(windows_.size(), pool_, progress_, [&](size_t w, int lane) -> Status {
+          torch::AutoGradMode grad(options_.gradients);
+          TorchHooks hooks = input_hooks(sites, sums, lane);
+          auto on_input = std::move(hooks.on_linear);
+          hooks.on_linear = [&](const Op& op, const torch::Tensor& input, torch::Tensor& output) {
+            on_input(op, input, output);
+            watch(op, output, gradients, lane);
+          };
+          torch::Tensor stream = streams[w].detach().requires_grad_(options_.gradients);
+          PARE_ASSIGN_OR_RETURN(torch::Tensor logits, model_.epilogue(stream, &hooks));
+          if (!options_.gradients) return {};
+          torch::Tensor gradient;
+          {
+            torch::NoGradGuard no_grad;
+            gradient = torch::softmax(flat(logits), 1);
+            Rng rng(options_.seed * 1000003 + w);
+            const torch::Tensor targets = sample_rows(gradient, rng);
+            gradient.scatter_add_(1, targets.unsqueeze(1),
+                                  torch::full({gradient.size(0), 1}, -1.0f));
+          }
+          logits.backward(gradient.view_as(logits));
+          gradients_[w] = stream.grad().detach();
+          return {};
+        }));
+    PARE_RETURN_IF_ERROR(keep_inputs(sums));
+    keep_gradients(gradients);
+    model_.release_block(-1);
+    streams.clear();
+    return {};
+  }
+
+  Status backward(int block, Streams& inputs) {
+    LaneSums gradients;
+    PARE_RETURN_IF_ERROR(
+        for_each_window(windows_.size(), pool_, progress_, [&](size_t w, int lane) -> Status {
+          torch::AutoGradMode grad(true);
+          TorchHooks hooks;
+          hooks.on_linear = [&](const Op& op, const torch::Tensor&, torch::Tensor& output) {
+            watch(op, output, gradients, lane);
+          };
+          torch::Tensor stream = inputs[w].detach().requires_grad_(true);
+          PARE_ASSIGN_OR_RETURN(torch::Tensor out, model_.block(block, stream, &hooks));
+          out.backward(gradients_[w]);
+          gradients_[w] = stream.grad().detach();
+          inputs[w] = torch::Tensor();
+          return {};
+        }));
+    keep_gradients(gradients);
+    model_.release_block(block);
+    return {};
+  }
+
+  // Adds the squared gradient of `output` to the lane's sum when the backward pass gets there.
+  void watch(const Op& op, torch::Tensor& output, LaneSums& sums, int lane) {
+    if (!output.requires_grad()) return;
+    const int32_t weight = op.weight;
+    output.register_hook([&sums, lane, weight](torch::Tensor gradient) {
+      const torch::Tensor g = flat(gradient);
+      sums.add(lane, weight, (g * g).sum(0, false, torch::kFloat64));
+    });
+  }
+
+  void keep_gradients(const LaneSums& sums) {
+    for (auto& [weight, sum] : sums.total()) output_grad2_[weight] = sum;
+  }
+
+  // The gradient at the first stream is what an error in the embedding's columns meets.
+  Status embedding_gradients() {
+    torch::Tensor sum;
+    for (const torch::Tensor& gradient : gradients_) {
+      const torch::Tensor g = flat(gradient);
+      const torch::Tensor squares = (g * g).sum(0, false, torch::kFloat64);
+      sum = sum.defined() ? sum + squares : squares;
+    }
+    embedding_grad2_ = sum;
+    return {};
+  }
+
+  Result<CalibrationStats> finish() {
+    const ModelDesc& desc = model_.desc();
+    CalibrationStats stats;
+    stats.chunks = static_cast<uint32_t>(windows_.size());
+    stats.chunk_size = static_cast<uint32_t>(windows_.front().size());
+    double tokens = 0.0;
+    for (const auto& window : windows_) tokens += static_cast<double>(window.size());
+    const auto to_vector = [](const torch::Tensor& t) {
+      const torch::Tensor f = t.to(torch::kFloat32).contiguous();
+      return std::vector<float>(f.data_ptr<float>(), f.data_ptr<float>() + f.numel());
+    };
+    for (size_t s = 0; s < desc.sites.size(); ++s) {
+      const auto sum = input_sum2_.find(static_cast<int32_t>(s));
+      if (sum == input_sum2_.end())
+        return internal_error("site {} was not run", desc.sites[s].name);
+      for (int32_t reader : desc.sites[s].readers) {
+        TensorStats& t = stats.tensors[desc.tensors[static_cast<size_t>(reader)].name];
+        t.in_sum2 = to_vector(sum->second);
+        t.count = tokens;
+        if (options_.pivots) {
+          t.in_pivot = pivots_[static_cast<int32_t>(s)];
+          for (float& v : t.in_pivot) v /= static_cast<float>(tokens);
+        }
+        const auto gradient = output_grad2_.find(reader);
+        if (gradient != output_grad2_.end()) t.out_grad2 = to_vector(gradient->second / tokens);
+      }
+    }
+    if (embedding_grad2_.defined()) {
+      stats.embedding_grad2 = to_vector(embedding_grad2_ / tokens);
+    }
+    for (const auto& [name, t] : stats.tensors) {
+      for (float v : t.in_sum2) {
+        if (!std::isfinite(v)) {
+          return broken_promise("{}: its input is not finite during calibration", name);
+        }
+      }
+    }
+    return stats;
+  }
+
+  TorchModel& model_;
+  const Windows& windows_;
+  const CollectOptions& options_;
+  ThreadPool& pool_;
+  Progress& progress_;
+  std::map<int32_t, torch::Tensor> input_sum2_;    // by site
+  std::map<int32_t, std::vector<float>> pivots_;   // by site
+  std::map<int32_t, torch::Tensor> output_grad2_;  // by weight
+  std::vector<torch::Tensor> gradients_;           // by window: d loss / d stream
+  torch::Tensor embedding_grad2_;
+};
+
+}  // namespace
+
+Status for_each_window(size_t windows, ThreadPool& pool, Progress& progress,
+                       const std::function<Status(size_t, int)>& body) {
+  std::mutex mutex;
+  Status first_error;
+  pool.parallel_for(kCalibrationLanes, [&](size_t lane) {
+    for (size_t w = lane; w < windows; w += kCalibrationLanes) {
+      Status status;
+      if (progress.stop_requested()) {
+        status = cancelled("stopped during calibration");
+      } else {
+        try {
+          status = body(w, static_cast<int>(lane));
+        } catch (const std::exception& e) {
+          status = internal_error("{}", e.what());
+        }
+      }
+      std::lock_guard lock(mutex);
+      if (!status.ok() && first_error.ok()) first_error = status;
+      if (!first_error.ok()) return;
+    }
+  });
+  return first_error;
+}
+
+Result<Streams> embed_windows(TorchModel& model, const Windows& windows, ThreadPool& pool,
+                              Progress& progress) {
+  if (windows.empty()) return invalid_argument("calibration needs at least one window of tokens");
+  Streams streams(windows.size());
+  PARE_RETURN_IF_ERROR(
+      for_each_window(windows.size(), pool, progress, [&](size_t w, int) -> Status {
+        torch::NoGradGuard no_grad;
+        PARE_ASSIGN_OR_RETURN(streams[w], model.prologue(token_tensor(windows[w])));
+        return {};
+      }));
+  return streams;
+}
+
+Status run_block(TorchModel& model, int index, Streams& streams, SiteMoments* moments,
+                 ThreadPool& pool, Progress& progress) {
+  LaneSums sums;
+  const auto sites = first_readers(model.desc(), index);
+  PARE_RETURN_IF_ERROR(
+      for_each_window(streams.size(), pool, progress, [&](size_t w, int lane) -> Status {
+        torch::NoGradGuard no_grad;
+        TorchHooks hooks;
+        hooks.on_linear = [&](const Op& op, const torch::Tensor& input, torch::Tensor&) {
+          const auto site = sites.find(op.weight);
+          if (site != sites.end()) sums.add_second_moment(lane, site->second, flat(input));
+        };
+        PARE_ASSIGN_OR_RETURN(streams[w],
+                              model.block(index, streams[w], moments ? &hooks : nullptr));
+        return {};
+      }));
+  if (moments != nullptr) {
+    moments->second_moment = sums.total();
+    moments->tokens = 0.0;
+    for (const auto& stream : streams) moments->tokens += static_cast<double>(stream.size(-2));
+  }
+  return {};
+}
+
+Result<CalibrationStats> collect_stats(TorchModel& model, const Windows& windows,
+                                       const CollectOptions& options, ThreadPool& pool,
+                                       Progress& progress) {
+  return StatsCollector(model, windows, options, pool, progress).run();
+}
+
+}  // namespace pare

@@ -1,0 +1,102 @@
+#include <fmt/format.h>
+
+#include <cstdio>
+
+#include "cli/verb.h"
+
+namespace pare::cli {
+namespace {
+
+struct VerbLine {
+  const char* name;
+  const char* summary;
+  const char* example;
+  Run (*add)(CLI::App& app);
+};
+
+constexpr VerbLine kVerbs[] = {
+    {"inspect", "Show a model: architecture, tokenizer, tensors, true bits per weight",
+     "pare inspect model.gguf", add_inspect},
+    {"quantize", "Write a GGUF file of a preset or type",
+     "pare quantize ./SmolLM2-135M -o small.gguf --type Q4_K_M", add_quantize},
+    {"calibrate", "Measure activation statistics (an imatrix that llama.cpp reads, too)",
+     "pare calibrate ./SmolLM2-135M --text notes.txt -o stats.gguf", add_calibrate},
+    {"plan", "Choose a type for each tensor so that the file fits a size",
+     "pare plan ./SmolLM2-135M --fit 90MB -o plan.json", add_plan},
+    {"compress", "Calibrate, plan, compress, verify and report: the main job",
+     "pare compress ./SmolLM2-135M --fit 90MB -o small.gguf", add_compress},
+    {"eval", "Perplexity, and divergence from a baseline",
+     "pare eval small.gguf --text notes.txt --baseline ./SmolLM2-135M", add_eval},
+    {"diff", "Compare two models tensor by tensor", "pare diff ./SmolLM2-135M small.gguf",
+     add_diff},
+    {"convert", "Change the file format, or dequantize",
+     "pare convert small.gguf -o small-f16.gguf --type F16", add_convert},
+};
+
+int exit_code(StatusCode code) {
+  switch (code) {
+    case StatusCode::kOk:
+      return 0;
+    case StatusCode::kInvalidArgument:
+      return 2;
+    case StatusCode::kBrokenPromise:
+      return 3;
+    case StatusCode::kCancelled:
+      return 130;
+    default:
+      return 1;
+  }
+}
+
+int run(int argc, char** argv) {
+  CLI::App app{"pare makes trained neural networks smaller and proves that they still work."};
+  app.name("pare");
+  app.set_version_flag("--version", "pare " PARE_VERSION);
+  app.require_subcommand(1);
+  app.get_formatter()->column_width(34);
+  app.footer("Each verb has its own help and an example: pare VERB --help");
+  std::vector<std::pair<CLI::App*, Run>> verbs;
+  for (const VerbLine& line : kVerbs) {
+    CLI::App* verb = app.add_subcommand(line.name, line.summary);
+    verb->footer(fmt::format("Example:\n  {}", line.example));
+    verbs.emplace_back(verb, line.add(*verb));
+  }
+  std::string shell;
+  CLI::App* completion = app.add_subcommand("completion", "Print a shell completion script");
+  completion->add_option("shell", shell, "bash, zsh or fish")->required();
+  completion->footer("Example:\n  pare completion bash > ~/.local/share/bash-completion/pare");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    const int code = app.exit(e);
+    return code == 0 ? 0 : 2;
+  }
+  install_stop_handler();
+  Status status;
+  if (completion->parsed()) {
+    const auto script = completion_script(app, shell);
+    if (script.ok()) fmt::print("{}", *script);
+    status = script.status();
+  }
+  for (const auto& [verb, body] : verbs) {
+    if (verb->parsed()) status = body();
+  }
+  if (!status.ok()) {
+    std::fflush(stdout);
+    fmt::print(stderr, "pare: {}\n", status.message());
+  }
+  return exit_code(status.code());
+}
+
+}  // namespace
+
+void add_common(CLI::App& app, Common& common) {
+  app.add_flag("--json", common.json, "Print results as JSON");
+  app.add_flag("-q,--quiet", common.quiet, "No progress and no notes");
+  app.add_option("-t,--threads", common.threads, "Threads to use (default: all processors)")
+      ->check(CLI::Range(0, 1024));
+}
+
+}  // namespace pare::cli
+
+int main(int argc, char** argv) { return pare::cli::run(argc, argv); }
