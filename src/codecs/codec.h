@@ -73,7 +73,7 @@ struct Codec {
   // importance: n column weights (>= 0), or null. Null function: decode only.
   void (*encode_row)(const float* in, const float* importance, std::byte* out, int64_t n);
 
-  bool is_float() const { return block_len == 1 && decode_row != nullptr; }
+  bool is_float() const { return block_len == 1 && encode_row != nullptr; }
   double bits_per_weight() const { return 8.0 * block_bytes / block_len; }
   bool divides(int64_t columns) const { return columns % block_len == 0; }
   uint64_t row_bytes(int64_t columns) const {
