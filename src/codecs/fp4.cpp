@@ -50,8 +50,10 @@ void Fp4Grid::fit(const float* x, const float* importance, SpanParams* params) c
 
 int32_t Fp4Grid::round(const SpanParams& params, int column, const float* x,
                        const float* /*importance*/, float* values_out) const {
-  uint8_t code;
-  round_fp4(x, 1, params.scale[static_cast<size_t>(column / format_.group_len)], &code);
+  const float one[16] = {*x};
+  uint8_t codes[16];
+  round_fp4(one, 16, params.scale[static_cast<size_t>(column / format_.group_len)], codes);
+  const int32_t code = codes[0];
   values(params, column, code, values_out);
   return code;
 }

@@ -18,16 +18,15 @@ constexpr size_t kMaxTries = 16;
 using Tag = hn::CappedTag<float, kMaxTries>;
 using V = hn::Vec<Tag>;
 
-// The nearest of 0 1 2 3 4 6 8 12 to a >= 0: steps of 1 below 4, of 2 below 8, then of 4.
+// The nearest of 0 1 2 3 4 6 8 12 to a >= 0, ties to even: floats with one bit of mantissa, from
+// 2 on. Adding and subtracting 3 * 2^22 steps rounds to whole steps.
 HWY_INLINE V nearest_magnitude(V a) {
   const Tag df;
-  const auto fine = hn::Lt(a, hn::Set(df, 4.0f));
-  const auto middle = hn::Lt(a, hn::Set(df, 8.0f));
-  const V step = hn::IfThenElse(fine, hn::Set(df, 1.0f),
-                                hn::IfThenElse(middle, hn::Set(df, 2.0f), hn::Set(df, 4.0f)));
-  const V per_step = hn::IfThenElse(fine, hn::Set(df, 1.0f),
-                                    hn::IfThenElse(middle, hn::Set(df, 0.5f), hn::Set(df, 0.25f)));
-  return hn::Min(hn::Mul(hn::Round(hn::Mul(a, per_step)), step), hn::Set(df, 12.0f));
+  const hn::RebindToUnsigned<Tag> du;
+  const auto exponent =
+      hn::And(hn::BitCast(du, hn::Max(a, hn::Set(df, 2.0f))), hn::Set(du, 0x7f800000u));
+  const V magic = hn::Mul(hn::BitCast(df, exponent), hn::Set(df, 0x1.8p22f));
+  return hn::Min(hn::Sub(hn::Add(a, magic), magic), hn::Set(df, 12.0f));
 }
 
 // errors[k]: the weighted squared error of magnitudes x[n] under scales[k], one k per lane.
@@ -35,7 +34,7 @@ void ScaleErrors(const float* x, const float* weights, int n, const float* scale
                  float* errors) {
   const Tag df;
   for (int first = 0; first < tries; first += static_cast<int>(hn::Lanes(df))) {
-    const V scale = hn::Load(df, scales + first);
+    const V scale = hn::LoadU(df, scales + first);
     const auto usable = hn::Gt(scale, hn::Zero(df));
     const V inverse = hn::IfThenElseZero(
         usable, hn::Div(hn::Set(df, 1.0f), hn::IfThenElse(usable, scale, hn::Set(df, 1.0f))));
@@ -46,7 +45,26 @@ void ScaleErrors(const float* x, const float* weights, int n, const float* scale
       const V error = hn::Sub(magnitude, hn::Mul(scale, level));
       sum = hn::Add(sum, hn::Mul(hn::Set(df, weights[c]), hn::Mul(error, error)));
     }
-    hn::Store(sum, df, errors + first);
+    hn::StoreU(sum, df, errors + first);
+  }
+}
+
+// The nibbles of x[n] * inverse; n is a multiple of 16.
+void RoundFp4(const float* x, int n, float inverse, uint8_t* codes) {
+  const Tag df;
+  const hn::RebindToSigned<Tag> di;
+  const hn::Rebind<uint8_t, Tag> db;
+  const V zero = hn::Zero(df);
+  for (int c = 0; c < n; c += static_cast<int>(hn::Lanes(df))) {
+    V scaled = hn::Mul(hn::LoadU(df, x + c), hn::Set(df, inverse));
+    scaled = hn::IfThenElse(hn::Eq(scaled, scaled), scaled, zero);
+    const V level = nearest_magnitude(hn::Min(hn::Abs(scaled), hn::Set(df, 16.0f)));
+    // 0 1 2 3 4 6 8 12 -> 0 .. 7
+    V code = hn::Min(level, hn::Add(hn::Mul(level, hn::Set(df, 0.5f)), hn::Set(df, 2.0f)));
+    code = hn::Min(code, hn::Add(hn::Mul(level, hn::Set(df, 0.25f)), hn::Set(df, 4.0f)));
+    const auto negative = hn::And(hn::Lt(scaled, zero), hn::Gt(code, zero));
+    code = hn::Add(code, hn::IfThenElseZero(negative, hn::Set(df, 8.0f)));
+    hn::StoreU(hn::DemoteTo(db, hn::ConvertTo(di, code)), db, codes + c);
   }
 }
 
@@ -58,6 +76,7 @@ HWY_AFTER_NAMESPACE();
 namespace pare {
 namespace {
 HWY_EXPORT(ScaleErrors);
+HWY_EXPORT(RoundFp4);
 
 constexpr int kMaxTries = 16;
 
@@ -87,8 +106,8 @@ int fit_fp4_scale(const Fp4Format& format, const float* x, const float* importan
     magnitudes[c] /= largest;
     weights[c] = weighted ? importance[c] / largest_w : 1.0f;
   }
-  HWY_ALIGN float scales[kMaxTries];
-  HWY_ALIGN float errors[kMaxTries];
+  float scales[kMaxTries];
+  float errors[kMaxTries];
   for (int k = 0; k < kMaxTries; ++k) {
     scales[k] = format.scales[std::max(top - std::min(k, format.tries - 1), 0)] / largest;
   }
@@ -101,16 +120,7 @@ int fit_fp4_scale(const Fp4Format& format, const float* x, const float* importan
 }
 
 void round_fp4(const float* x, int n, float scale, uint8_t* codes) {
-  const float inverse = scale > 0.0f ? 1.0f / scale : 0.0f;
-  for (int c = 0; c < n; ++c) {
-    // Codes 0..4 stand for 0..4, 5 and 6 for 6 and 8, 7 for 12.
-    const float a = std::fabs(x[c]) * inverse;
-    float code = std::min(4.0f + std::nearbyint(a * 0.25f), 7.0f);
-    if (a < 8.0f) code = 2.0f + std::nearbyint(a * 0.5f);
-    if (a < 4.0f) code = std::nearbyint(a);
-    if (!(code >= 1.0f)) code = 0.0f;
-    codes[c] = static_cast<uint8_t>(static_cast<int>(code) | (x[c] < 0.0f && code > 0.0f ? 8 : 0));
-  }
+  HWY_DYNAMIC_DISPATCH(RoundFp4)(x, n, scale > 0.0f ? 1.0f / scale : 0.0f, codes);
 }
 
 }  // namespace pare

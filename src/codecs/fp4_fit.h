@@ -12,7 +12,8 @@ namespace pare {
 // its 0.7-fold.
 int fit_fp4_scale(const Fp4Format& format, const float* x, const float* importance);
 
-// The nearest nibbles under a scale > 0; 0 where the scale is 0 or x is NaN.
+// The nearest nibbles under a scale > 0; 0 where the scale is 0 or x is NaN. n is a multiple
+// of 16.
 void round_fp4(const float* x, int n, float scale, uint8_t* codes);
 
 }  // namespace pare

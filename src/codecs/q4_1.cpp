@@ -6,11 +6,12 @@
 namespace pare {
 namespace {
 
+// Chosen as in ternary.h; one refit brings the error within 0.5 % of a dense search.
 constexpr Candidates kCandidates = {
-    .scale = {13.80f, 14.20f, 14.60f, 15.00f, 15.50f, 15.50f, 15.50f, 16.00f, 16.00f, 16.00f,
-              16.00f, 16.00f, 16.00f, 16.00f, 16.00f, 16.00f},
-    .shift = {0.00f, 0.00f, 0.00f, 0.00f, 0.00f, -0.25f, -0.50f, 0.00f, -0.50f, -1.00f, -1.00f,
-              -1.00f, -1.00f, -1.00f, -1.00f, -1.00f},
+    .scale = {13.39f, 13.76f, 14.15f, 14.56f, 14.56f, 15.0f, 15.0f, 15.46f, 15.46f, 15.96f, 15.96f,
+              16.48f, 16.48f, 16.48f, 16.48f, 18.29f},
+    .shift = {0.8f, 0.83f, 0.0f, 0.0f, 0.44f, 0.0f, 0.45f, -0.46f, 0.0f, -0.48f, -0.96f, -0.99f,
+              -1.48f, -0.49f, 0.0f, -2.74f},
 };
 
 constexpr UniformFormat kFormat = {
@@ -20,7 +21,7 @@ constexpr UniformFormat kFormat = {
     .high = 15,
     .fit = UniformFit::kAffine,
     .candidates = &kCandidates,
-    .refits = 2,
+    .refits = 1,
     .load =
         [](const std::byte* in, UniformBlock* block) {
           block->d = load_f16(in);

@@ -1,6 +1,7 @@
 #include "codecs/tq1_0.h"
 
 #include "codecs/block_bytes.h"
+#include "codecs/ternary.h"
 #include "codecs/uniform.h"
 
 namespace pare {
@@ -48,21 +49,14 @@ void store_trits(const UniformBlock& block, std::byte* out) {
   store_f16(out, block.d);
 }
 
-constexpr Candidates kCandidates = {
-    .scale = {1.00f, 1.30f, 1.60f, 1.90f, 2.20f, 2.60f, 3.10f, 4.00f, 5.50f, 8.00f, 12.00f, 18.00f,
-              18.00f, 18.00f, 18.00f, 18.00f},
-    .shift = {0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f,
-              0.0f, 0.0f},
-};
-
 constexpr UniformFormat kFormat = {
     .block_len = 256,
     .block_bytes = 54,
     .low = -1,
     .high = 1,
     .fit = UniformFit::kSymmetric,
-    .candidates = &kCandidates,
-    .refits = 2,
+    .candidates = &kTernaryCandidates,
+    .refits = 0,
     .load = load_trits,
     .store = store_trits,
 };
