@@ -1,0 +1,106 @@
+#!/usr/bin/env python3
+"""Writes docs/results.md from the records in bench/results/. Nothing in that page is typed by
+hand; --check fails when the page is not what the records give."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import pathlib
+import sys
+
+import peer
+
+MIB = 2**20
+
+
+def table(header: list[str], rows: list[list[str]]) -> str:
+    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows]) + "\n"
+
+
+def load(folder: pathlib.Path, name: str) -> dict | None:
+    path = folder / f"{name}.json"
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def where(measured: dict) -> str:
+    machine = measured["machine"]
+    return f"{machine['cpu']}, {machine['processors']} processors"
+
+
+def quality(measured: dict) -> str:
+    records = measured["records"]
+    theirs = {(r["twin"], r["type"]): r for r in records if r["maker"] == "llama-quantize"}
+    rows = []
+    for r in records:
+        base = theirs[r["twin"], r["type"]]
+        ratios = ["", ""] if r is base else [f"{r[k]['kl'] / base[k]['kl']:.3f}"
+                                             for k in ("weights", "run")]
+        rows.append([r["twin"], r["type"], r["maker"], f"{r['bytes']:,}",
+                     f"{r['weights']['kl']:.4f} ± {r['weights']['kl_error']:.4f}", ratios[0],
+                     f"{r['run']['kl']:.4f} ± {r['run']['kl_error']:.4f}", ratios[1],
+                     f"{r['run']['ppl']:.2f}", f"{r['run']['same_top']:.1f} %",
+                     f"{r['seconds']:.1f}", f"{r['peak_bytes'] / MIB:.0f}"])
+    order = {key: i for i, key in enumerate(theirs)}
+    rows.sort(key=lambda row: order[row[0], row[1]])
+    return ("## Quality at equal size\n\n"
+            "Mean KL divergence from the F16 model, by llama-perplexity, on text that no program "
+            "has seen. *Weights*: dequantized to F32 first. *Run*: as llama.cpp runs the file, "
+            "with int8 activations. Ratios are to llama-quantize's file of the same row. "
+            f"`bench/quality_vs_llama.py`; {where(measured)}.\n\n"
+            + table(["model", "size of", "made by", "bytes", "KL weights", "ratio", "KL run",
+                     "ratio", "PPL run", "same top-1", "seconds", "peak MiB"], rows))
+
+
+def speed(measured: dict) -> str:
+    records = measured["records"]
+    theirs = {(r["type"], r["threads"]): r for r in records if r["maker"] == "llama-quantize"}
+    rows = []
+    for r in records:
+        base = theirs[r["type"], r["threads"]]
+        ratio = "" if r is base else f"{r['seconds'] / base['seconds']:.2f}"
+        rows.append([r["type"], r["maker"], str(r["threads"]), f"{r['seconds']:.1f}", ratio,
+                     f"{r['peak_bytes'] / MIB:.0f}", f"{r['bytes']:,}"])
+    order = {key[0]: i for i, key in enumerate(theirs)}
+    rows.sort(key=lambda row: order[row[0]])
+    return ("## Speed and memory\n\n"
+            "A random Llama of 1.1 B parameters: pare from its BF16 Hugging Face directory, "
+            "llama-quantize from an F16 GGUF of it. Fastest of "
+            f"{records[0]['repeats']} interleaved runs. "
+            f"`bench/speed_vs_llama.py`; {where(measured)}.\n\n"
+            + table(["type", "made by", "threads", "seconds", "ratio", "peak MiB", "bytes"], rows))
+
+
+SECTIONS = {"quality": quality, "speed": speed}
+
+
+def page(folder: pathlib.Path) -> str:
+    parts = ["# Measured results\n",
+             "Made by `bench/make_results.py` from the records in `bench/results/`; do not edit.\n"]
+    for name, section in SECTIONS.items():
+        if measured := load(folder, name):
+            parts.append(section(measured))
+    return "\n".join(parts)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--records", type=pathlib.Path, default=peer.ROOT / "bench" / "results")
+    parser.add_argument("--out", type=pathlib.Path, default=peer.ROOT / "docs" / "results.md")
+    parser.add_argument("--check", action="store_true")
+    args = parser.parse_args()
+    text = page(args.records)
+    if args.check:
+        if not args.out.exists() or args.out.read_text() != text:
+            print(f"{args.out} is not what {args.records} gives: run bench/make_results.py",
+                  file=sys.stderr)
+            return 1
+        return 0
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
