@@ -1,13 +1,20 @@
 #include "model/tokenizer/pre_tokenizer.h"
 
+#include <algorithm>
+
 #include "model/tokenizer/byte_alphabet.h"
 
 namespace pare {
 
-const char kGpt2Regex[] =
-    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
-
 namespace {
+
+const Regex& gpt2_regex() {
+  static const Regex regex =
+      Regex::compile(
+          R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)")
+          .value();
+  return regex;
+}
 
 struct Segment {
   TextRange range;
@@ -93,39 +100,82 @@ void split_before(std::string_view piece, std::string_view mark,
 
 }  // namespace
 
+PreTokenizer::PreTokenizer(std::vector<PreTokenizerStep> steps) : steps_(std::move(steps)) {}
+
+bool PreTokenizer::byte_level() const {
+  return std::any_of(steps_.begin(), steps_.end(), [](const PreTokenizerStep& step) {
+    return std::holds_alternative<ByteLevelStep>(step);
+  });
+}
+
+namespace {
+
+// Applies one step to one piece.
+struct ApplyStep {
+  std::string_view piece;
+  bool at_start;      // the piece is the beginning of the whole input
+  bool last;          // no step follows
+  bool* in_alphabet;  // set when pieces are rewritten into the byte alphabet
+  std::deque<std::string>* storage;
+  std::vector<std::string_view>* out;
+
+  Status operator()(const SplitStep& step) {
+    std::vector<TextRange> matches;
+    PARE_RETURN_IF_ERROR(step.regex.find_all(piece, &matches));
+    apply_split(piece, matches, step.invert, step.behavior, out);
+    return {};
+  }
+
+  Status operator()(const ByteLevelStep& step) {
+    if (step.add_prefix_space && piece.front() != ' ') {
+      piece = storage->emplace_back(fmt::format(" {}", piece));
+    }
+    const size_t first = out->size();
+    if (step.use_regex) {
+      std::vector<TextRange> matches;
+      PARE_RETURN_IF_ERROR(gpt2_regex().find_all(piece, &matches));
+      apply_split(piece, matches, false, SplitBehavior::kIsolated, out);
+    } else {
+      out->push_back(piece);
+    }
+    if (last) return {};
+    // Steps that follow see the alphabet, as they do in the original.
+    *in_alphabet = true;
+    for (size_t i = first; i < out->size(); ++i) {
+      (*out)[i] = storage->emplace_back(bytes_to_alphabet((*out)[i]));
+    }
+    return {};
+  }
+
+  Status operator()(const MetaspaceStep& step) {
+    std::string changed = with_spaces_replaced(piece, step.replacement);
+    const bool prepend = step.prepend == MetaspaceStep::Prepend::kAlways ||
+                         (step.prepend == MetaspaceStep::Prepend::kFirst && at_start);
+    if (prepend && !changed.starts_with(step.replacement)) changed = step.replacement + changed;
+    piece = storage->emplace_back(std::move(changed));
+    if (step.split) {
+      split_before(piece, step.replacement, out);
+    } else {
+      out->push_back(piece);
+    }
+    return {};
+  }
+};
+
+}  // namespace
+
 Status PreTokenizer::split(std::string_view text, bool at_start, Pieces* pieces) const {
   pieces->parts.assign(text.empty() ? 0 : 1, text);
-  bool in_alphabet = false;  // a ByteLevel step with steps after it has rewritten the pieces
+  pieces->storage.clear();
+  bool in_alphabet = false;
   std::vector<std::string_view> next;
-  std::vector<TextRange> matches;
-  for (size_t step = 0; step < steps_.size(); ++step) {
+  for (size_t i = 0; i < steps_.size(); ++i) {
     next.clear();
     for (std::string_view piece : pieces->parts) {
-      if (const auto* s = std::get_if<SplitStep>(&steps_[step])) {
-        PARE_RETURN_IF_ERROR(s->regex.find_all(piece, &matches));
-        apply_split(piece, matches, s->invert, s->behavior, &next);
-      } else if (const auto* b = std::get_if<ByteLevelStep>(&steps_[step])) {
-        if (b->add_prefix_space && piece.front() != ' ') {
-          piece = pieces->storage.emplace_back(" " + std::string(piece));
-        }
-        if (step + 1 < steps_.size()) {
-          piece = pieces->storage.emplace_back(bytes_to_alphabet(piece));
-          in_alphabet = true;
-        }
-        next.push_back(piece);
-      } else if (const auto* m = std::get_if<MetaspaceStep>(&steps_[step])) {
-        std::string changed = with_spaces_replaced(piece, m->replacement);
-        const bool first = at_start && piece.data() == text.data();
-        const bool prepend = m->prepend == MetaspaceStep::Prepend::kAlways ||
-                             (m->prepend == MetaspaceStep::Prepend::kFirst && first);
-        if (prepend && !changed.starts_with(m->replacement)) changed = m->replacement + changed;
-        piece = pieces->storage.emplace_back(std::move(changed));
-        if (m->split) {
-          split_before(piece, m->replacement, &next);
-        } else {
-          next.push_back(piece);
-        }
-      }
+      const bool first = at_start && piece.data() == text.data();
+      PARE_RETURN_IF_ERROR(std::visit(
+          ApplyStep{piece, first, i + 1 == steps_.size(), &in_alphabet, &pieces->storage, &next},
+          steps_[i]));
     }
     pieces->parts.swap(next);
   }

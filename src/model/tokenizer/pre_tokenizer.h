@@ -27,6 +27,7 @@ struct SplitStep {
 // GPT-2's byte level. The pieces stay raw bytes here; the vocabulary is kept in raw bytes too.
 struct ByteLevelStep {
   bool add_prefix_space = false;
+  bool use_regex = false;  // cuts with GPT-2's regex first
 };
 
 // SentencePiece's way: spaces become `replacement`, words begin with it.
@@ -47,19 +48,17 @@ struct Pieces {
 class PreTokenizer {
  public:
   PreTokenizer() = default;
-  explicit PreTokenizer(std::vector<PreTokenizerStep> steps) : steps_(std::move(steps)) {}
+  explicit PreTokenizer(std::vector<PreTokenizerStep> steps);
 
   // Pieces of `text` in order; none of them is empty. `text` must outlive them and be valid UTF-8.
   // at_start: text is the beginning of the whole input (Metaspace asks).
   Status split(std::string_view text, bool at_start, Pieces* pieces) const;
 
   const std::vector<PreTokenizerStep>& steps() const { return steps_; }
+  bool byte_level() const;  // one of the steps is a ByteLevelStep
 
  private:
   std::vector<PreTokenizerStep> steps_;
 };
-
-// The regex of GPT-2 that a ByteLevel step applies unless it says otherwise.
-extern const char kGpt2Regex[];
 
 }  // namespace pare

@@ -64,7 +64,7 @@ Result<std::shared_ptr<const Tokenizer>> Tokenizer::from_gguf(const gguf::Metada
   return create(std::move(spec));
 }
 
-Result<std::shared_ptr<const Tokenizer>> Tokenizer::from_hf(const std::string& directory) {
+Result<std::shared_ptr<const Tokenizer>> Tokenizer::from_hf(const HfDirectory& directory) {
   PARE_ASSIGN_OR_RETURN(TokenizerSpec spec, tokenizer_spec_from_hf(directory));
   return create(std::move(spec));
 }

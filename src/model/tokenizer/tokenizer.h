@@ -13,6 +13,7 @@
 
 #include "base/status.h"
 #include "formats/gguf/metadata.h"
+#include "formats/hf_directory.h"
 #include "model/tokenizer/bpe.h"
 #include "model/tokenizer/tokenizer_spec.h"
 
@@ -30,7 +31,7 @@ class Tokenizer {
   static Result<std::shared_ptr<const Tokenizer>> from_gguf(const gguf::Metadata& metadata);
   // tokenizer.json, or tokenizer.model (SentencePiece) where that is absent; tokenizer_config.json
   // and the like for special tokens and the chat template.
-  static Result<std::shared_ptr<const Tokenizer>> from_hf(const std::string& directory);
+  static Result<std::shared_ptr<const Tokenizer>> from_hf(const HfDirectory& directory);
   // Errors: ids or sizes in the spec that do not fit together.
   static Result<std::shared_ptr<const Tokenizer>> create(TokenizerSpec spec);
 
