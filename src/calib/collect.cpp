@@ -347,6 +347,26 @@ Status run_block(TorchModel& model, int index, Streams& streams, SiteMoments* mo
   return {};
 }
 
+Result<SiteMoments> output_moments(TorchModel& model, const Streams& streams, ThreadPool& pool,
+                                   Progress& progress) {
+  LaneSums sums;
+  const auto sites = first_readers(model.desc(), -1);
+  PARE_RETURN_IF_ERROR(
+      for_each_window(streams.size(), pool, progress, [&](size_t w, int lane) -> Status {
+        torch::NoGradGuard no_grad;
+        TorchHooks hooks;
+        hooks.on_linear = [&](const Op& op, const torch::Tensor& input, torch::Tensor&) {
+          const auto site = sites.find(op.weight);
+          if (site != sites.end()) sums.add_second_moment(lane, site->second, flat(input));
+        };
+        return model.epilogue(streams[w], &hooks).status();
+      }));
+  SiteMoments moments;
+  moments.second_moment = sums.total();
+  for (const auto& stream : streams) moments.tokens += static_cast<double>(stream.size(-2));
+  return moments;
+}
+
 Result<CalibrationStats> collect_stats(TorchModel& model, const Windows& windows,
                                        const CollectOptions& options, ThreadPool& pool,
                                        Progress& progress) {

@@ -47,6 +47,10 @@ struct SiteMoments {
 Status run_block(TorchModel& model, int index, Streams& streams, SiteMoments* moments,
                  ThreadPool& pool, Progress& progress);
 
+// The same at the sites outside blocks (the output matrix), from the last block's streams.
+Result<SiteMoments> output_moments(TorchModel& model, const Streams& streams, ThreadPool& pool,
+                                   Progress& progress);
+
 struct CollectOptions {
   bool pivots = true;     // measure in_pivot: full second moments, one block at a time
   bool gradients = true;  // measure out_grad2: a backward pass over all windows

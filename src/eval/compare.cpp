@@ -49,6 +49,40 @@ double quantile(const std::vector<double>& sorted, double q) {
   return sorted[low] + (at - static_cast<double>(low)) * (sorted[high] - sorted[low]);
 }
 
+struct WindowScores {
+  Status status;
+  std::vector<PositionScore> scores;
+};
+
+// pool: for the positions, or null if the caller's threads are busy with other windows.
+WindowScores score_window(Executor& model, Executor* baseline, const std::vector<int32_t>& window,
+                          ThreadPool* pool) {
+  const int64_t vocabulary = model.vocabulary();
+  const auto length = static_cast<int64_t>(window.size());
+  const int64_t first = length / 2;
+  WindowScores result;
+  std::vector<float> logits(static_cast<size_t>((length - first) * vocabulary)), reference;
+  result.status = model.logits(window, first, logits);
+  if (result.status.ok() && baseline != nullptr) {
+    reference.resize(logits.size());
+    result.status = baseline->logits(window, first, reference);
+  }
+  if (!result.status.ok()) return result;
+  result.scores.resize(static_cast<size_t>(length - 1 - first));
+  const auto score = [&](size_t i) {
+    const size_t at = i * static_cast<size_t>(vocabulary);
+    result.scores[i] =
+        score_position(logits.data() + at, baseline != nullptr ? reference.data() + at : nullptr,
+                       vocabulary, window[static_cast<size_t>(first) + i + 1]);
+  };
+  if (pool != nullptr) {
+    pool->parallel_for(result.scores.size(), score);
+  } else {
+    for (size_t i = 0; i < result.scores.size(); ++i) score(i);
+  }
+  return result;
+}
+
 }  // namespace
 
 PositionScore score_position(const float* logits, const float* baseline, int64_t vocabulary,
@@ -104,44 +138,41 @@ Result<EvalResult> evaluate(Executor& model, Executor* baseline,
   result.compared = baseline != nullptr;
   Moments nll, baseline_nll, difference, kl, top1;
   std::vector<double> all_kl;
-  std::vector<float> logits, reference;
+  int at_once = std::min(pool.threads(), model.concurrency());
+  if (baseline != nullptr) at_once = std::min(at_once, baseline->concurrency());
   progress.begin("evaluate", windows.size(), "windows");
-  for (const auto& window : windows) {
+  for (size_t begin = 0; begin < windows.size(); begin += static_cast<size_t>(at_once)) {
     if (progress.stop_requested()) return cancelled("stopped during evaluation");
-    const auto length = static_cast<int64_t>(window.size());
-    const int64_t first = length / 2;
-    const int64_t scored = length - 1 - first;
-    logits.resize(static_cast<size_t>((length - first) * vocabulary));
-    PARE_RETURN_IF_ERROR(model.logits(window, first, logits));
-    if (baseline != nullptr) {
-      reference.resize(logits.size());
-      PARE_RETURN_IF_ERROR(baseline->logits(window, first, reference));
+    const size_t count = std::min(static_cast<size_t>(at_once), windows.size() - begin);
+    std::vector<WindowScores> batch(count);
+    if (at_once == 1) {
+      batch[0] = score_window(model, baseline, windows[begin], &pool);
+    } else {
+      pool.parallel_for(count, [&](size_t i) {
+        batch[i] = score_window(model, baseline, windows[begin + i], nullptr);
+      });
     }
-    std::vector<PositionScore> scores(static_cast<size_t>(scored));
-    pool.parallel_for(scores.size(), [&](size_t i) {
-      const size_t at = i * static_cast<size_t>(vocabulary);
-      scores[i] =
-          score_position(logits.data() + at, baseline != nullptr ? reference.data() + at : nullptr,
-                         vocabulary, window[static_cast<size_t>(first) + i + 1]);
-    });
-    double chunk_kl = 0.0;
-    for (const PositionScore& s : scores) {
-      if (!std::isfinite(s.nll)) {
-        return broken_promise("the model gives logits that are not finite (window {})",
-                              result.chunks);
+    for (const WindowScores& window : batch) {
+      PARE_RETURN_IF_ERROR(window.status);
+      double chunk_kl = 0.0;
+      for (const PositionScore& s : window.scores) {
+        if (!std::isfinite(s.nll)) {
+          return broken_promise("the model gives logits that are not finite (window {})",
+                                result.chunks);
+        }
+        nll.add(s.nll);
+        if (baseline == nullptr) continue;
+        baseline_nll.add(s.baseline_nll);
+        difference.add(s.nll - s.baseline_nll);
+        kl.add(s.kl);
+        top1.add(s.same_top1 ? 1.0 : 0.0);
+        all_kl.push_back(s.kl);
+        chunk_kl += s.kl;
       }
-      nll.add(s.nll);
-      if (baseline == nullptr) continue;
-      baseline_nll.add(s.baseline_nll);
-      difference.add(s.nll - s.baseline_nll);
-      kl.add(s.kl);
-      top1.add(s.same_top1 ? 1.0 : 0.0);
-      all_kl.push_back(s.kl);
-      chunk_kl += s.kl;
+      result.chunk_kl.push_back(chunk_kl / static_cast<double>(window.scores.size()));
+      result.positions += static_cast<int64_t>(window.scores.size());
+      progress.advance(static_cast<uint64_t>(++result.chunks));
     }
-    result.chunk_kl.push_back(chunk_kl / static_cast<double>(scored));
-    result.positions += scored;
-    progress.advance(static_cast<uint64_t>(++result.chunks));
   }
   result.perplexity = exponential(nll.estimate());
   if (baseline != nullptr) {
