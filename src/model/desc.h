@@ -66,8 +66,8 @@ struct Site {
 struct Coupling {
   enum class Kind {
     kNormReaders,    // from = norm weight; to = the matrices that read its output
-    kValueOutput,    // from = v (or the v rows of a fused matrix); to = {attention output}
-    kUpDown,         // from = up; to = {down}: a positive factor per neuron
+    kValueOutput,    // from = v (of a fused matrix: its last rows); to = {attention output}
+    kUpDown,         // from = up (fused: its last rows); to = {down}: a factor per neuron
     kTiedEmbedding,  // from = token embedding, also used as the output matrix
   } kind;
   int32_t from = -1;

@@ -53,6 +53,8 @@ struct RopeParams {
   // short factors), or -1. For LongRoPE `long_factors` applies beyond original_context.
   int32_t factors = -1;
   int32_t long_factors = -1;
+
+  friend bool operator==(const RopeParams&, const RopeParams&) = default;
 };
 
 struct OpAttributes {

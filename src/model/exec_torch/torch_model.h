@@ -14,13 +14,14 @@
 #include <vector>
 
 #include "base/status.h"
+#include "model/exec_torch/rope.h"
 #include "model/executor.h"
 #include "model/open.h"
 
 namespace pare {
 
 struct TorchOptions {
-  int threads = 0;            // 0: all processors
+  int threads = 0;                          // 0: all processors
   uint64_t keep_bytes = uint64_t{6} << 30;  // decoded weights are kept while they fit in this
 };
 
@@ -54,10 +55,17 @@ class TorchModel {
 
  private:
   TorchModel() = default;
+  Result<torch::Tensor> run(const OpList& ops, torch::Tensor stream, const TorchHooks* hooks);
+  Result<torch::Tensor> run_op(const Op& op, const std::vector<torch::Tensor>& values);
+  Result<torch::Tensor> embedding(const Op& op, const torch::Tensor& tokens);
+  Status check_stream(const torch::Tensor& stream) const;
+  void release_if_over_budget(int block);
+
   std::shared_ptr<const Model> model_;
   TorchOptions options_;
   std::unordered_map<int32_t, torch::Tensor> decoded_, overrides_;
   uint64_t decoded_bytes_ = 0;
+  RopeTables ropes_;
 };
 
 // A packed tensor, decoded to float32 on `threads` threads (also used by encoders and diff).

@@ -1,0 +1,249 @@
+#include "model/exec_torch/torch_model.h"
+
+#include <ATen/Parallel.h>
+#include <dlfcn.h>
+
+#include <algorithm>
+
+#include "base/threads.h"
+#include "codecs/codec.h"
+#include "model/exec_torch/attention.h"
+
+namespace pare {
+namespace {
+
+// Runs `body`, with torch's exceptions turned into Status.
+template <typename Body>
+auto guarded(const char* what, Body body) -> decltype(body()) {
+  try {
+    return body();
+  } catch (const c10::Error& error) {
+    return internal_error("{}: {}", what, error.what_without_backtrace());
+  } catch (const std::exception& error) {
+    return internal_error("{}: {}", what, error.what());
+  }
+}
+
+void set_threads(int threads) {
+  at::set_num_threads(threads);
+  // An OpenBLAS built on pthreads has a pool of its own, which torch does not know of.
+  using SetThreads = void (*)(int);
+  if (auto set = reinterpret_cast<SetThreads>(dlsym(RTLD_DEFAULT, "openblas_set_num_threads"))) {
+    set(threads);
+  }
+}
+
+torch::Tensor rms_norm(const torch::Tensor& x, const torch::Tensor& weight, double epsilon) {
+  const torch::Tensor mean_square = x.square().mean(-1, true);
+  return x * torch::rsqrt(mean_square + epsilon) * weight;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<TorchModel>> TorchModel::create(std::shared_ptr<const Model> model,
+                                                       const TorchOptions& options) {
+  return guarded("preparing the model", [&]() -> Result<std::unique_ptr<TorchModel>> {
+    set_threads(options.threads > 0 ? options.threads : available_processors());
+    std::unique_ptr<TorchModel> torch_model(new TorchModel());
+    torch_model->model_ = std::move(model);
+    torch_model->options_ = options;
+    return torch_model;
+  });
+}
+
+Result<torch::Tensor> TorchModel::weight(int32_t tensor) {
+  if (auto found = overrides_.find(tensor); found != overrides_.end()) return found->second;
+  if (auto found = decoded_.find(tensor); found != decoded_.end()) return found->second;
+  const int64_t source = model_->source_index[static_cast<size_t>(tensor)];
+  const TensorDesc& declared = desc().tensors[static_cast<size_t>(tensor)];
+  if (source < 0) return not_found("{}: tensor {} is missing", model_->path, declared.name);
+  const auto index = static_cast<size_t>(source);
+  PARE_ASSIGN_OR_RETURN(const PackedTensor packed, model_->tensors->read(index));
+  Result<torch::Tensor> decoded = decode_tensor(packed);
+  model_->tensors->release(index);
+  if (!decoded.ok()) return decoded.status().with_context(declared.name);
+  decoded_bytes_ += decoded->nbytes();
+  decoded_.emplace(tensor, *decoded);
+  return decoded;
+}
+
+void TorchModel::override_weight(int32_t tensor, torch::Tensor value) {
+  const TensorDesc& declared = desc().tensors[static_cast<size_t>(tensor)];
+  PARE_CHECK(value.sizes() ==
+                 torch::IntArrayRef(declared.shape.dims().data(), declared.shape.dims().size()),
+             "an override has another shape than its tensor");
+  overrides_[tensor] = std::move(value);
+}
+
+void TorchModel::clear_override(int32_t tensor) { overrides_.erase(tensor); }
+
+void TorchModel::release_block(int block) {
+  for (auto it = decoded_.begin(); it != decoded_.end();) {
+    if (desc().tensors[static_cast<size_t>(it->first)].block == block) {
+      decoded_bytes_ -= it->second.nbytes();
+      it = decoded_.erase(it);
+    } else {
+      ++it;
+    }
+  }
+}
+
+void TorchModel::release_if_over_budget(int block) {
+  // The blocks that fitted first are kept: dropping those would decode everything each time.
+  if (decoded_bytes_ > options_.keep_bytes) release_block(block);
+}
+
+Status TorchModel::check_stream(const torch::Tensor& stream) const {
+  if (stream.dim() == 3 && stream.size(2) == desc().hparams.n_embd &&
+      stream.scalar_type() == torch::kFloat32) {
+    return {};
+  }
+  return invalid_argument("a stream of shape {}, expected float32 [batch, length, {}]",
+                          fmt::join(stream.sizes().begin(), stream.sizes().end(), " x "),
+                          desc().hparams.n_embd);
+}
+
+Result<torch::Tensor> TorchModel::prologue(const torch::Tensor& tokens) {
+  return guarded("embedding tokens", [&]() -> Result<torch::Tensor> {
+    if (tokens.dim() != 2 || tokens.scalar_type() != torch::kInt64 || tokens.numel() == 0) {
+      return invalid_argument("tokens must be int64 [batch, length], and not empty");
+    }
+    const int64_t least = tokens.min().item<int64_t>(), most = tokens.max().item<int64_t>();
+    if (least < 0 || most >= desc().hparams.n_vocab) {
+      return invalid_argument("token {} is not in the vocabulary of {}", least < 0 ? least : most,
+                              desc().hparams.n_vocab);
+    }
+    return run(desc().graph.prologue, tokens, nullptr);
+  });
+}
+
+Result<torch::Tensor> TorchModel::block(int index, const torch::Tensor& stream,
+                                        const TorchHooks* hooks) {
+  return guarded("running a block", [&]() -> Result<torch::Tensor> {
+    PARE_RETURN_IF_ERROR(check_stream(stream));
+    auto result = run(desc().graph.blocks[static_cast<size_t>(index)], stream, hooks);
+    release_if_over_budget(index);
+    return result;
+  });
+}
+
+Result<torch::Tensor> TorchModel::epilogue(const torch::Tensor& stream, const TorchHooks* hooks) {
+  return guarded("making logits", [&]() -> Result<torch::Tensor> {
+    PARE_RETURN_IF_ERROR(check_stream(stream));
+    auto result = run(desc().graph.epilogue, stream, hooks);
+    release_if_over_budget(-1);
+    return result;
+  });
+}
+
+Result<torch::Tensor> TorchModel::run(const OpList& ops, torch::Tensor stream,
+                                      const TorchHooks* hooks) {
+  // When each value is read for the last time: it is freed then.
+  std::vector<size_t> last_read;
+  for (size_t i = 0; i < ops.size(); ++i) {
+    for (ValueId in : ops[i].in) {
+      const auto id = static_cast<size_t>(in);
+      if (last_read.size() <= id) last_read.resize(id + 1, 0);
+      last_read[id] = i;
+    }
+  }
+  std::vector<torch::Tensor> values{std::move(stream)};
+  for (size_t i = 0; i < ops.size(); ++i) {
+    const Op& op = ops[i];
+    PARE_ASSIGN_OR_RETURN(torch::Tensor out, run_op(op, values));
+    if (op.kind == OpKind::kLinear && hooks != nullptr && hooks->on_linear) {
+      hooks->on_linear(op, values[static_cast<size_t>(op.in[0])], out);
+    }
+    for (ValueId in : op.in) {
+      const auto id = static_cast<size_t>(in);
+      if (in != kStream && last_read[id] == i) values[id] = torch::Tensor();
+    }
+    const auto id = static_cast<size_t>(op.out);
+    if (values.size() <= id) values.resize(id + 1);
+    values[id] = std::move(out);
+  }
+  return values[kStream];
+}
+
+Result<torch::Tensor> TorchModel::embedding(const Op& op, const torch::Tensor& tokens) {
+  torch::Tensor rows;
+  if (overrides_.contains(op.weight) || decoded_.contains(op.weight)) {
+    PARE_ASSIGN_OR_RETURN(const torch::Tensor table, weight(op.weight));
+    rows = torch::embedding(table, tokens);
+  } else {
+    // Only the rows in use: a large vocabulary need not be decoded for a few tokens.
+    const int64_t source = model_->source_index[static_cast<size_t>(op.weight)];
+    PARE_ASSIGN_OR_RETURN(const PackedTensor packed,
+                          model_->tensors->read(static_cast<size_t>(source)));
+    const Codec& from = codec(packed.codec);
+    if (from.decode_row == nullptr) return unsupported("{} cannot be decoded", from.name);
+    const int64_t columns = packed.shape.columns();
+    rows = torch::empty({tokens.size(0), tokens.size(1), columns});
+    const torch::Tensor flat = tokens.contiguous();
+    const int64_t* ids = flat.data_ptr<int64_t>();
+    for (int64_t i = 0; i < flat.numel(); ++i) {
+      from.decode_row(packed.row_bytes(ids[i], 1).data(), rows.data_ptr<float>() + i * columns,
+                      columns);
+    }
+  }
+  return op.attr.factor == 1.0f ? rows : rows * op.attr.factor;
+}
+
+Result<torch::Tensor> TorchModel::run_op(const Op& op, const std::vector<torch::Tensor>& values) {
+  if (op.kind == OpKind::kEmbedding) return embedding(op, values[kStream]);
+  const torch::Tensor& x = values[static_cast<size_t>(op.in[0])];
+  const OpAttributes& attr = op.attr;
+  torch::Tensor w, bias;
+  if (op.weight >= 0) {
+    PARE_ASSIGN_OR_RETURN(w, weight(op.weight));
+  }
+  if (op.bias >= 0) {
+    PARE_ASSIGN_OR_RETURN(bias, weight(op.bias));
+  }
+  switch (op.kind) {
+    case OpKind::kEmbedding:
+      break;
+    case OpKind::kPositionEmbedding:
+      if (x.size(1) > w.size(0)) {
+        return invalid_argument("{} tokens, but the model has {} positions", x.size(1), w.size(0));
+      }
+      return x + w.narrow(0, 0, x.size(1));
+    case OpKind::kRmsNorm: {
+      if (attr.head_dim == 0) return rms_norm(x, w, attr.epsilon);
+      const torch::Tensor heads = x.reshape({x.size(0), x.size(1), -1, attr.head_dim});
+      return rms_norm(heads, w, attr.epsilon).reshape(x.sizes());
+    }
+    case OpKind::kLayerNorm:
+      return torch::layer_norm(x, {x.size(2)}, w, bias, attr.epsilon);
+    case OpKind::kLinear:
+      return torch::linear(x, w, bias);
+    case OpKind::kSlice:
+      return x.narrow(-1, attr.begin, attr.width);
+    case OpKind::kRope: {
+      PARE_ASSIGN_OR_RETURN(
+          const RopeTable table,
+          ropes_.get(attr.rope, x.size(1), [this](int32_t tensor) { return weight(tensor); }));
+      return apply_rope(x, attr.heads, attr.rope.layout, table);
+    }
+    case OpKind::kAttention:
+      return causal_attention(x, values[static_cast<size_t>(op.in[1])],
+                              values[static_cast<size_t>(op.in[2])], attr);
+    case OpKind::kAdd:
+      return x + values[static_cast<size_t>(op.in[1])];
+    case OpKind::kMul:
+      return x * values[static_cast<size_t>(op.in[1])];
+    case OpKind::kSilu:
+      return torch::silu(x);
+    case OpKind::kGeluTanh:
+      return torch::gelu(x, "tanh");
+    case OpKind::kGeluErf:
+      return torch::gelu(x);
+    case OpKind::kScale:
+      return x * attr.factor;
+    case OpKind::kSoftcap:
+      return torch::tanh(x / attr.factor) * attr.factor;
+  }
+  return internal_error("an operation that this executor does not know");
+}
+
+}  // namespace pare
