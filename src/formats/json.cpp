@@ -78,6 +78,8 @@ class Builder final : public nlohmann::json_sax<json> {
 }  // namespace
 
 Result<json> parse_json(std::string_view text, std::string_view label, size_t max_depth) {
+  // The library takes a zero byte for the end of its input and would skip what follows.
+  if (text.find('\0') != text.npos) return corrupt("{}: bad JSON: a zero byte", label);
   Builder builder(max_depth);
   if (!json::sax_parse(text, &builder)) return corrupt("{}: bad JSON: {}", label, builder.error());
   return builder.take();

@@ -205,6 +205,8 @@ Status check_sizes(const Entry& entry, std::string_view label) {
 Result<Header> parse_header(std::string_view text, uint64_t data_bytes, std::string_view label) {
   // The format wants the brace first: white space may only follow the closing one.
   if (!text.starts_with('{')) return corrupt("{}: the header does not begin with {{", label);
+  // The JSON library takes a zero byte for the end of its input and would skip what follows.
+  if (text.find('\0') != text.npos) return corrupt("{}: header: not JSON: a zero byte", label);
   Handler handler;
   if (!json::sax_parse(text, &handler)) return corrupt("{}: header: {}", label, handler.error);
 
