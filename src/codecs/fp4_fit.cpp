@@ -96,9 +96,12 @@ int fit_fp4_scale(const Fp4Format& format, const float* x, const float* importan
     if (importance != nullptr) largest_w = std::max(largest_w, importance[c]);
   }
   const bool weighted = largest_w > 0.0f && largest_w <= std::numeric_limits<float>::max();
-  const float* last = format.scales + format.max_scale_code;
+  const auto first_reaching = [&](float scale) {
+    const float* last = format.scales + format.max_scale_code;
+    return static_cast<int>(std::lower_bound(format.scales, last, scale) - format.scales);
+  };
   const int top =
-      static_cast<int>(std::lower_bound(format.scales, last, largest / 8.0f) - format.scales);
+      std::max(first_reaching(largest / 7.0f), std::min(first_reaching(largest), format.tries - 1));
   if (!(largest > 0.0f)) return 0;
 
   // Everything relative to the largest weight and importance: no overflow in the squares.

@@ -7,9 +7,9 @@ namespace pare {
 
 // The scale code under which x[group_len], rounded to the nearest levels, has the least
 // weighted squared error (importance null: all ones), among format.tries codes downwards from
-// the one at which the largest weight would meet level 4 of 12. No other can win by much: a
-// larger scale wastes half of the levels, a smaller one clips the largest weight to less than
-// its 0.7-fold.
+// the least scale at which the largest weight is at most 7 steps (of 12). Below 7 steps the
+// levels that are used lie evenly, and half the scale has them all and more; among the lowest
+// codes, too few to have the half of each, all are tried.
 int fit_fp4_scale(const Fp4Format& format, const float* x, const float* importance);
 
 // The nearest nibbles under a scale > 0; 0 where the scale is 0 or x is NaN. n is a multiple

@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "base/half.h"
 
@@ -129,8 +130,11 @@ int32_t LatticeGrid::round(const SpanParams& params, int column, const float* x,
                            const float* importance, float* values) const {
   static constexpr float kOnes[LatticeFormat::kUnit] = {1, 1, 1, 1, 1, 1, 1, 1};
   const size_t g = static_cast<size_t>(column / format_.group_len);
+  // A unit without any importance is rounded as if all its columns had the same.
+  const bool weighted = importance != nullptr &&
+                        std::accumulate(importance, importance + LatticeFormat::kUnit, 0.0f) > 0.0f;
   const int32_t code = nearest_scaled(format_, params.scale[g], params.offset_code[g], x,
-                                      importance != nullptr ? importance : kOnes, values);
+                                      weighted ? importance : kOnes, values);
   for (int v = 0; v < LatticeFormat::kUnit; ++v) values[v] *= params.scale[g];
   return code;
 }
