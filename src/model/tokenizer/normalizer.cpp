@@ -3,37 +3,11 @@
 #include <utf8proc.h>
 
 #include <algorithm>
-#include <cstdlib>
-#include <memory>
 
 #include "model/tokenizer/utf8.h"
 
 namespace pare {
 namespace {
-
-// utf8proc's own limit is the range of its signed sizes.
-constexpr size_t kMaxBytes = size_t{1} << 30;
-
-Result<std::string> map_utf8(std::string_view text, int options) {
-  if (is_ascii(text) && (options & UTF8PROC_CASEFOLD) == 0) return std::string(text);
-  if (text.size() > kMaxBytes) {
-    return invalid_argument("a text of {} bytes to normalize: expected at most {}", text.size(),
-                            kMaxBytes);
-  }
-  utf8proc_uint8_t* mapped = nullptr;
-  const utf8proc_ssize_t size = utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
-                                             static_cast<utf8proc_ssize_t>(text.size()), &mapped,
-                                             static_cast<utf8proc_option_t>(options));
-  const std::unique_ptr<utf8proc_uint8_t, void (*)(void*)> owner(mapped, std::free);
-  if (size < 0) return internal_error("Unicode normalization failed: {}", utf8proc_errmsg(size));
-  return std::string(reinterpret_cast<const char*>(mapped), static_cast<size_t>(size));
-}
-
-Result<std::string> to_form(std::string_view text, const UnicodeForm& form) {
-  int options = UTF8PROC_STABLE | (form.compose ? UTF8PROC_COMPOSE : UTF8PROC_DECOMPOSE);
-  if (form.compatibility) options |= UTF8PROC_COMPAT;
-  return map_utf8(text, options);
-}
 
 template <typename Function>
 std::string for_each_code_point(std::string_view text, Function function) {
@@ -121,7 +95,7 @@ Result<std::string> bert_clean(std::string_view text, const BertClean& options) 
     if (apart) *to += ' ';
   });
   if (options.strip_accents) {
-    PARE_ASSIGN_OR_RETURN(out, to_form(out, {.compose = false}));
+    PARE_ASSIGN_OR_RETURN(out, to_unicode_form(out, {.compose = false}));
     out = without_marks(out);
   }
   return options.lowercase ? to_lower(out) : out;
@@ -143,7 +117,9 @@ Result<std::string> replaced(std::string_view text, const ReplaceText& replace) 
 
 struct Apply {
   const std::string& text;
-  Result<std::string> operator()(const UnicodeForm& form) const { return to_form(text, form); }
+  Result<std::string> operator()(const UnicodeForm& form) const {
+    return to_unicode_form(text, form);
+  }
   Result<std::string> operator()(const PrependText& p) const {
     return text.empty() ? text : p.text + text;
   }

@@ -9,14 +9,10 @@
 
 #include "base/status.h"
 #include "model/tokenizer/regex.h"
+#include "model/tokenizer/unicode_form.h"
 
 namespace pare {
 
-// A Unicode normalization form (UAX #15).
-struct UnicodeForm {
-  bool compose = true;         // NFC and NFKC
-  bool compatibility = false;  // NFKC and NFKD
-};
 struct PrependText {
   std::string text;  // in front of text that is not empty
 };
