@@ -24,6 +24,12 @@ using V = hn::Vec<Floats>;
 using M = hn::Mask<Floats>;
 
 HWY_INLINE V set(float v) { return hn::Set(Floats(), v); }
+HWY_INLINE V load(const LaneValues& values, size_t lane) {
+  return hn::Load(Floats(), values.v + lane);
+}
+HWY_INLINE void store(V v, size_t lane, LaneValues* values) {
+  hn::Store(v, Floats(), values->v + lane);
+}
 HWY_INLINE V clamp(V v, V lo, V hi) { return hn::Min(hn::Max(v, lo), hi); }
 HWY_INLINE V square(V v) { return hn::Mul(v, v); }
 
@@ -34,11 +40,75 @@ HWY_INLINE V divide(V numerator, V v) {
                         hn::Div(numerator, hn::IfThenElse(is_zero, set(1.0f), v)));
 }
 
-// Adds the two lanes of a group of 32; a group of 16 is one lane.
+// Calls body(lane) with the first lane of each vector of a tile.
+template <class Body>
+HWY_INLINE void for_each_vector(const Body& body) {
+  for (size_t lane = 0; lane < kLanes; lane += hn::Lanes(Floats())) body(lane);
+}
+
+// A group of 16 columns is one lane, a group of 32 is two neighbours. On the target without
+// vectors the neighbour is reached by running its lane as well.
+constexpr bool kOneLane = HWY_TARGET == HWY_SCALAR;
+HWY_INLINE V neighbour(V v) { return hn::Reverse2(Floats(), v); }
+
+// What of a group does not depend on levels: bounds of its columns and zero; sums of w, w x, w x^2.
+struct Moments {
+  V lo, hi, w, x, xx;
+};
+
 template <bool kPairs>
-HWY_INLINE V fold(V v) {
-  if constexpr (kPairs) return hn::Add(v, hn::Reverse2(Floats(), v));
-  return v;
+HWY_INLINE Moments moments(const Tile& tile, size_t first) {
+  const Floats d;
+  const auto run = [&](size_t lane) HWY_ATTR {
+    const V zero = hn::Zero(d);
+    Moments m{zero, zero, zero, zero, zero};
+    for (size_t i = 0; i < kLanes; ++i) {
+      const V x = hn::Load(d, tile.x + i * kLanes + lane);
+      const V w = hn::Load(d, tile.w + i * kLanes + lane);
+      const V wx = hn::Mul(w, x);
+      m = {hn::Min(m.lo, x), hn::Max(m.hi, x), hn::Add(m.w, w), hn::Add(m.x, wx),
+           hn::Add(m.xx, hn::Mul(wx, x))};
+    }
+    return m;
+  };
+  const Moments m = run(first);
+  if constexpr (!kPairs) return m;
+  const Moments n = kOneLane ? run(first ^ 1)
+                             : Moments{neighbour(m.lo), neighbour(m.hi), neighbour(m.w),
+                                       neighbour(m.x), neighbour(m.xx)};
+  return {hn::Min(m.lo, n.lo), hn::Max(m.hi, n.hi), hn::Add(m.w, n.w), hn::Add(m.x, n.x),
+          hn::Add(m.xx, n.xx)};
+}
+
+// A tile from the first n columns (n a multiple of 16), the rest zero; importance null: ones.
+HWY_INLINE void load_tile(const float* HWY_RESTRICT x, const float* HWY_RESTRICT importance,
+                          size_t n, Tile* HWY_RESTRICT tile) {
+  const Floats d;
+  const auto unit_of = [&](const float* values, int* exponent) HWY_ATTR {
+    V most = hn::Zero(d);
+    for (size_t i = 0; i < n; i += hn::Lanes(d)) {
+      most = hn::Max(most, hn::Abs(hn::LoadU(d, values + i)));
+    }
+    *exponent = exponent_of(hn::GetLane(hn::MaxOfLanes(d, most)));
+    return power_of_two(-*exponent);
+  };
+  const size_t lanes = n / kLanes;
+  const float unit = unit_of(x, &tile->exponent);
+  for (size_t i = 0; i < kLanes; ++i) {
+    for (size_t lane = 0; lane < lanes; ++lane) {
+      tile->x[i * kLanes + lane] = x[lane * kLanes + i] * unit;
+    }
+    for (size_t lane = lanes; lane < kLanes; ++lane) tile->x[i * kLanes + lane] = 0.0f;
+  }
+  std::fill(tile->w, tile->w + kLanes * kLanes, 1.0f);
+  if (importance == nullptr) return;
+  int exponent;
+  const float w_unit = unit_of(importance, &exponent);
+  for (size_t i = 0; i < kLanes; ++i) {
+    for (size_t lane = 0; lane < lanes; ++lane) {
+      tile->w[i * kLanes + lane] = importance[lane * kLanes + i] * w_unit + 0x1p-24f;
+    }
+  }
 }
 
 // v rounded to the nearest f16 (ties to even); `tiny` is f16's quantum near zero, 2^-24, in the
@@ -50,6 +120,8 @@ HWY_INLINE V round_to_half(V v, V tiny) {
   const V quantum = hn::Max(hn::Mul(hn::BitCast(d, exponent), set(0x1p-10f)), tiny);
   return hn::Mul(hn::Round(hn::Div(v, quantum)), quantum);
 }
+
+HWY_INLINE V half_quantum(const Tile& tile) { return set(0x1p-24f * power_of_two(-tile.exponent)); }
 
 // Levels that are the integers in [lo, hi].
 struct EvenRounder {
@@ -83,39 +155,51 @@ struct TableRounder {
 };
 
 // Sums over a group of one rounding pass: of w l, w l^2, w l x, and w (y - l)^2 with
-// y = (x - offset) / scale.
+// y = (x - offset) inv.
 struct Sums {
   V l, ll, lx, residual;
 };
 
 template <bool kPairs, class Rounder>
-HWY_INLINE Sums accumulate(const Tile& tile, size_t lane, const Rounder& rounder, V inv, V offset) {
+HWY_INLINE Sums accumulate(const Tile& tile, size_t first, const Rounder& rounder, V inv,
+                           V offset) {
   const Floats d;
-  Sums s{hn::Zero(d), hn::Zero(d), hn::Zero(d), hn::Zero(d)};
-  for (size_t i = 0; i < kLanes; ++i) {
-    const V x = hn::Load(d, tile.x + i * kLanes + lane);
-    const V w = hn::Load(d, tile.w + i * kLanes + lane);
-    const V y = hn::Mul(hn::Sub(x, offset), inv);
-    const V l = rounder.level(y);
-    const V wl = hn::Mul(w, l);
-    s.l = hn::Add(s.l, wl);
-    s.ll = hn::Add(s.ll, hn::Mul(wl, l));
-    s.lx = hn::Add(s.lx, hn::Mul(wl, x));
-    s.residual = hn::Add(s.residual, hn::Mul(w, square(hn::Sub(y, l))));
-  }
-  s.l = fold<kPairs>(s.l);
-  s.ll = fold<kPairs>(s.ll);
-  s.lx = fold<kPairs>(s.lx);
-  s.residual = fold<kPairs>(s.residual);
-  return s;
+  const auto plus = [](const Sums& a, const Sums& b) HWY_ATTR {
+    return Sums{hn::Add(a.l, b.l), hn::Add(a.ll, b.ll), hn::Add(a.lx, b.lx),
+                hn::Add(a.residual, b.residual)};
+  };
+  const auto run = [&](size_t lane) HWY_ATTR {
+    const auto at = [&](size_t i) HWY_ATTR {
+      const V x = hn::Load(d, tile.x + i * kLanes + lane);
+      const V w = hn::Load(d, tile.w + i * kLanes + lane);
+      const V y = hn::Mul(hn::Sub(x, offset), inv);
+      const V l = rounder.level(y);
+      const V wl = hn::Mul(w, l);
+      return Sums{wl, hn::Mul(wl, l), hn::Mul(wl, x), hn::Mul(w, square(hn::Sub(y, l)))};
+    };
+    Sums even = at(0), odd = at(1);
+    // Unrolled further, the compiler runs out of registers.
+    HWY_UNROLL(1)
+    for (size_t i = 2; i < kLanes; i += 2) {
+      even = plus(even, at(i));
+      odd = plus(odd, at(i + 1));
+    }
+    return plus(even, odd);
+  };
+  const Sums s = run(first);
+  if constexpr (!kPairs) return s;
+  return plus(
+      s, kOneLane ? run(first ^ 1)
+                  : Sums{neighbour(s.l), neighbour(s.ll), neighbour(s.lx), neighbour(s.residual)});
 }
 
 // The super-scale d (an f16, in the tile's units) for which integers c in [min_code, max_code]
 // give the smallest sum of curvature * (target - d c)^2. Tries the d that put the target
 // `extreme` between `end_code` (one of the two bounds) half a code out and 1 - depth of it.
-HWY_INLINE float scan_super_scale(const float* target, const float* curvature, float extreme,
-                                  float end_code, float min_code, float max_code, float depth,
-                                  V tiny) {
+template <bool kPairs>
+HWY_INLINE float scan_super_scale(const LaneValues& target, const LaneValues& curvature,
+                                  float extreme, float end_code, float min_code, float max_code,
+                                  float depth, V tiny) {
   constexpr size_t kCandidates = 32;
   const Floats d;
   const float outermost = end_code < 0.0f ? end_code - 0.5f : end_code + 0.5f;
@@ -127,10 +211,10 @@ HWY_INLINE float scan_super_scale(const float* target, const float* curvature, f
     const V s = round_to_half(hn::Div(set(extreme), code), tiny);
     const V inv = divide(set(1.0f), s);
     V sum = hn::Zero(d);
-    for (size_t g = 0; g < kLanes; ++g) {
-      const V want = set(target[g]);
+    for (size_t g = 0; g < kLanes; g += kPairs ? 2 : 1) {
+      const V want = set(target.v[g]);
       const V c = clamp(hn::Round(hn::Mul(want, inv)), set(min_code), set(max_code));
-      sum = hn::Add(sum, hn::Mul(set(curvature[g]), square(hn::Sub(want, hn::Mul(s, c)))));
+      sum = hn::Add(sum, hn::Mul(set(curvature.v[g]), square(hn::Sub(want, hn::Mul(s, c)))));
     }
     hn::Store(s, d, scale + k);
     hn::Store(sum, d, error + k);

@@ -5,184 +5,211 @@
 #include <hwy/highway.h>
 
 #include <cmath>
+#include <span>
 
 #include "codecs/kquant-inl.h"
 #include "codecs/kquant.h"
+#include "codecs/kquant_starts.h"
 #include "codecs/kquant_tile.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace pare::kquant {
 namespace HWY_NAMESPACE {
 
-// What is known of each lane's group: its best own scale, and the sums that make the error of
-// a scale s (for the levels of that scale) xx - 2 s lx + s^2 ll.
+// Each lane's group fitted on its own: its best scale, the sum of w l^2 for the levels of that
+// scale, and that of w x^2.
 struct GroupFits {
-  LaneValues scale, ll;
+  LaneValues scale, ll, xx;
 };
 
-// The scale of each group on its own. Start scales put the column of the largest magnitude on
-// the lowest level or on the highest, or further out (the rest is clipped); least squares
-// refines each; two rounds of re-rounding polish the best.
 template <bool kPairs, class Rounder>
 HWY_INLINE void fit_groups(const Tile& tile, const Rounder& rounder, float lowest, float highest,
-                           const float* outer, int outer_count, GroupFits* fits) {
-  const Floats d;
-  const V zero = hn::Zero(d);
-  for (size_t lane = 0; lane < kLanes; lane += hn::Lanes(d)) {
-    V lo = zero, hi = zero;
-    for (size_t i = 0; i < kLanes; ++i) {
-      const V x = hn::Load(d, tile.x + i * kLanes + lane);
-      lo = hn::Min(lo, x);
-      hi = hn::Max(hi, x);
-    }
-    if constexpr (kPairs) {
-      lo = hn::Min(lo, hn::Reverse2(d, lo));
-      hi = hn::Max(hi, hn::Reverse2(d, hi));
-    }
-    const V extreme = hn::IfThenElse(hn::Gt(hi, hn::Neg(lo)), hi, lo);
+                           std::span<const float> starts, GroupFits* fits) {
+  const V zero = set(0.0f);
+  for_each_vector([&](size_t lane) HWY_ATTR {
+    const Moments m = moments<kPairs>(tile, lane);
+    store(m.xx, lane, &fits->xx);
+    const V extreme = hn::IfThenElse(hn::Gt(m.hi, hn::Neg(m.lo)), m.hi, m.lo);
     const V unit = divide(set(1.0f), extreme);
-    V best_gain = set(-1.0f), best_scale = zero, best_ll = zero;
-    const auto consider = [&](V inv) {
+    // How much of the error a scale removes, after least squares, is num / den; comparing
+    // products spares the divisions.
+    V best_num = set(-1.0f), best_den = set(1.0f), best_inv = zero;
+    const auto consider = [&](V inv) HWY_ATTR {
       const Sums s = accumulate<kPairs>(tile, lane, rounder, inv, zero);
-      const V scale = divide(s.lx, s.ll);
-      const V gain = hn::Mul(scale, s.lx);
-      const M better = hn::Gt(gain, best_gain);
-      best_gain = hn::IfThenElse(better, gain, best_gain);
-      best_scale = hn::IfThenElse(better, scale, best_scale);
-      best_ll = hn::IfThenElse(better, s.ll, best_ll);
+      const V num = square(s.lx);
+      const M better = hn::Gt(hn::Mul(num, best_den), hn::Mul(best_num, s.ll));
+      best_num = hn::IfThenElse(better, num, best_num);
+      best_den = hn::IfThenElse(better, s.ll, best_den);
+      best_inv = hn::IfThenElse(better, inv, best_inv);
     };
-    for (int k = 0; k < outer_count; ++k) {
-      consider(hn::Mul(set(lowest * outer[k]), unit));
-      consider(hn::Mul(set(highest * outer[k]), unit));
+    for (const float start : starts) {
+      consider(hn::Mul(unit, set(start > 0.0f ? lowest * start : -highest * start)));
     }
-    for (int round = 0; round < 2; ++round) consider(divide(set(1.0f), best_scale));
-    hn::Store(best_scale, d, fits->scale.v + lane);
-    hn::Store(best_ll, d, fits->ll.v + lane);
-  }
+    const V near = best_inv;
+    for (const float stretch : kStretches) consider(hn::Mul(near, set(stretch)));
+
+    V inv = best_inv, scale = zero;
+    Sums s;
+    for (int round = 0; round < 3; ++round) {
+      s = accumulate<kPairs>(tile, lane, rounder, inv, zero);
+      scale = divide(s.lx, s.ll);
+      inv = divide(set(1.0f), scale);
+    }
+    store(scale, lane, &fits->scale);
+    store(s.ll, lane, &fits->ll);
+  });
 }
 
-// A state of the stored numbers and what it costs.
+// A state of the stored numbers, what it costs each lane's group, and the sums for its levels.
 struct State {
   float d = 0.0f;
   LaneValues code;
-  LaneValues error;  // per lane: its group's
+  LaneValues error, ll, lx;
   float total = 0.0f;
 };
 
-// Rounds to the state's levels: sets its errors, and the sums for its levels.
 template <bool kPairs, class Rounder>
-HWY_INLINE void judge(const Tile& tile, const Rounder& rounder, const LaneValues& xx, State* state,
-                      LaneValues* lx, LaneValues* ll) {
-  const Floats d;
-  for (size_t lane = 0; lane < kLanes; lane += hn::Lanes(d)) {
-    const V scale = hn::Mul(set(state->d), hn::Load(d, state->code.v + lane));
-    const Sums s = accumulate<kPairs>(tile, lane, rounder, divide(set(1.0f), scale), hn::Zero(d));
-    const V error = hn::IfThenElse(hn::Eq(scale, hn::Zero(d)), hn::Load(d, xx.v + lane),
-                                   hn::Mul(square(scale), s.residual));
-    hn::Store(error, d, state->error.v + lane);
-    hn::Store(s.lx, d, lx->v + lane);
-    hn::Store(s.ll, d, ll->v + lane);
-  }
-  state->total = state->error.sum();
-}
+class SuperFit {
+ public:
+  SuperFit(const Tile& tile, const Rounder& rounder, float min_code, const GroupFits& fits)
+      : tile_(tile), rounder_(rounder), fits_(fits), min_code_(min_code) {}
 
-template <bool kPairs, class Rounder>
-HWY_INLINE void fit_super(const Tile& tile, const Rounder& rounder, const GroupFits& fits,
-                          float min_code, State* best) {
-  const Floats d;
-  const float max_code = -min_code - 1.0f;
-  const V tiny = set(std::ldexp(0x1p-24f, -tile.exponent));
-  LaneValues xx;
-  for (size_t lane = 0; lane < kLanes; lane += hn::Lanes(d)) {
-    V sum = hn::Zero(d);
-    for (size_t i = 0; i < kLanes; ++i) {
-      const V x = hn::Load(d, tile.x + i * kLanes + lane);
-      sum = hn::Add(sum, hn::Mul(hn::Load(d, tile.w + i * kLanes + lane), square(x)));
+  HWY_INLINE State run() {
+    State state;
+    float extreme = 0.0f;
+    for (float s : fits_.scale.v) {
+      if (std::fabs(s) > std::fabs(extreme)) extreme = s;
     }
-    hn::Store(fold<kPairs>(sum), d, xx.v + lane);
+    state.d = stored(scan_super_scale<kPairs>(fits_.scale, fits_.ll, extreme, min_code_, min_code_,
+                                              -min_code_ - 1.0f, 0.2f, half_quantum(tile_)));
+    for_each_vector([&](size_t lane) HWY_ATTR {
+      store(code(divide(load(fits_.scale, lane), set(state.d))), lane, &state.code);
+    });
+    judge(&state);
+    State best = state;
+    settle(&best);
+    improve(-1.0f, &best);
+    improve(1.0f, &best);
+    settle(&best);
+    return best;
   }
 
-  float extreme = 0.0f;
-  for (float s : fits.scale.v) {
-    if (std::fabs(s) > std::fabs(extreme)) extreme = s;
+ private:
+  HWY_INLINE V code(V wanted) const {
+    return clamp(hn::Round(wanted), set(min_code_), set(-min_code_ - 1.0f));
   }
-  State state;
-  state.d =
-      scan_super_scale(fits.scale.v, fits.ll.v, extreme, min_code, min_code, max_code, 0.2f, tiny);
-  LaneValues target = fits.scale, lx, ll;
-  const auto choose_codes = [&] {
-    for (size_t lane = 0; lane < kLanes; lane += hn::Lanes(d)) {
-      const V c = hn::Round(divide(hn::Load(d, target.v + lane), set(state.d)));
-      hn::Store(clamp(c, set(min_code), set(max_code)), d, state.code.v + lane);
-    }
-  };
-  state.d = from_stored(tile, to_stored(tile, state.d));
-  choose_codes();
-  for (int round = 0; round < 3; ++round) {
-    judge<kPairs>(tile, rounder, xx, &state, &lx, &ll);
-    if (round == 0 || state.total < best->total) *best = state;
-    // For these levels: the best d for the codes, then the best codes for d.
-    float c_lx = 0.0f, cc_ll = 0.0f;
-    for (size_t g = 0; g < kLanes; ++g) {
-      const float c = state.code.v[g];
-      c_lx += c * lx.v[g];
-      cc_ll += c * c * ll.v[g];
-      target.v[g] = ll.v[g] > 0.0f ? lx.v[g] / ll.v[g] : 0.0f;
-    }
-    if (!(cc_ll > 0.0f)) break;
-    state.d = from_stored(tile, to_stored(tile, c_lx / cc_ll));
-    choose_codes();
+
+  // Rounds with the state's numbers and sets what follows from the levels.
+  HWY_INLINE void judge(State* state) const {
+    for_each_vector([&](size_t lane) HWY_ATTR {
+      const V scale = hn::Mul(set(state->d), load(state->code, lane));
+      const Sums s = accumulate<kPairs>(tile_, lane, rounder_, divide(set(1.0f), scale), set(0.0f));
+      const V error = hn::IfThenElse(hn::Eq(scale, set(0.0f)), load(fits_.xx, lane),
+                                     hn::Mul(square(scale), s.residual));
+      store(error, lane, &state->error);
+      store(s.ll, lane, &state->ll);
+      store(s.lx, lane, &state->lx);
+    });
+    state->total = state->error.sum();
   }
-  // Each group's neighbouring codes, by the error that they really have.
-  for (const float delta : {-1.0f, 1.0f}) {
-    state = *best;
-    for (size_t lane = 0; lane < kLanes; lane += hn::Lanes(d)) {
-      const V c = hn::Add(hn::Load(d, state.code.v + lane), set(delta));
-      hn::Store(clamp(c, set(min_code), set(max_code)), d, state.code.v + lane);
-    }
-    judge<kPairs>(tile, rounder, xx, &state, &lx, &ll);
-    for (size_t g = 0; g < kLanes; ++g) {
-      if (state.error.v[g] < best->error.v[g]) {
-        best->error.v[g] = state.error.v[g];
-        best->code.v[g] = state.code.v[g];
-      }
-    }
+
+  // For the state's levels: the best d for its codes, then the best codes for that d. False if
+  // everything is zero.
+  HWY_INLINE bool refit(State* state) const {
+    LaneValues p, a;
+    for_each_vector([&](size_t lane) HWY_ATTR {
+      const V c = load(state->code, lane);
+      store(hn::Mul(c, load(state->lx, lane)), lane, &p);
+      store(hn::Mul(square(c), load(state->ll, lane)), lane, &a);
+    });
+    const float den = a.sum();
+    if (!(den > 0.0f)) return false;
+    state->d = stored(p.sum() / den);
+    for_each_vector([&](size_t lane) HWY_ATTR {
+      const V scale = divide(load(state->lx, lane), load(state->ll, lane));
+      store(code(divide(scale, set(state->d))), lane, &state->code);
+    });
+    return true;
+  }
+
+  // Refits everything to the state's levels if that lowers the error.
+  HWY_INLINE void settle(State* best) const {
+    State state = *best;
+    if (!refit(&state)) return;
+    judge(&state);
+    if (state.total < best->total) *best = state;
+  }
+
+  // Moves the code of every group for which that lowers the error.
+  HWY_INLINE void improve(float move, State* best) const {
+    State other = *best;
+    for_each_vector([&](size_t lane) HWY_ATTR {
+      store(code(hn::Add(load(best->code, lane), set(move))), lane, &other.code);
+    });
+    judge(&other);
+    for_each_vector([&](size_t lane) HWY_ATTR {
+      const M better = hn::Lt(load(other.error, lane), load(best->error, lane));
+      const auto take = [&](LaneValues State::*member) HWY_ATTR {
+        store(hn::IfThenElse(better, load(other.*member, lane), load(best->*member, lane)), lane,
+              &(best->*member));
+      };
+      take(&State::code);
+      take(&State::error);
+      take(&State::ll);
+      take(&State::lx);
+    });
     best->total = best->error.sum();
   }
-}
+
+  HWY_INLINE float stored(float v) const { return from_stored(tile_, to_stored(tile_, v)); }
+
+  const Tile& tile_;
+  const Rounder& rounder_;
+  const GroupFits& fits_;
+  const float min_code_;
+};
 
 template <bool kPairs, class Rounder>
 HWY_INLINE void fit(const Tile& tile, const Rounder& rounder, float lowest, float highest,
-                    float min_code, const float* outer, int outer_count, SpanParams* params) {
+                    std::span<const float> starts, float min_code, SpanParams* params) {
   GroupFits fits;
-  fit_groups<kPairs>(tile, rounder, lowest, highest, outer, outer_count, &fits);
-  State best;
-  fit_super<kPairs>(tile, rounder, fits, min_code, &best);
+  fit_groups<kPairs>(tile, rounder, lowest, highest, starts, &fits);
+  const State best = SuperFit<kPairs, Rounder>(tile, rounder, min_code, fits).run();
   params->d = to_stored(tile, best.d);
+  params->dmin = 0.0f;
   constexpr size_t kStep = kPairs ? 2 : 1;
   for (size_t g = 0; g < kLanes / kStep; ++g) {
     params->scale_code[g] = static_cast<int16_t>(best.code.v[g * kStep]);
+    params->offset_code[g] = 0;
   }
 }
 
-constexpr float kEvenOuter[] = {0.9f, 0.95f, 1.0f, 1.05f, 1.1f, 1.15f, 1.2f, 1.3f};
-constexpr float kTableOuter[] = {0.9f, 0.95f, 1.0f, 1.05f, 1.1f, 1.15f, 1.2f, 1.3f};
-
-void fit_even(const Tile& tile, const SymmetricFormat& format, SpanParams* params) {
+void fit_even(const SymmetricFormat& format, const float* x, const float* importance,
+              SpanParams* params) {
+  Tile tile;
+  load_tile(x, importance, kTile, &tile);
   const float lowest = static_cast<float>(format.min_level);
   const float highest = -lowest - 1.0f;
-  fit<false>(tile, EvenRounder{set(lowest), set(highest)}, lowest, highest,
-             static_cast<float>(format.min_code), kEvenOuter, 8, params);
+  const auto starts =
+      format.min_level == -4 ? std::span<const float>(kStarts3) : std::span<const float>(kStarts6);
+  fit<false>(tile, EvenRounder{set(lowest), set(highest)}, lowest, highest, starts,
+             static_cast<float>(format.min_code), params);
 }
 
-void fit_table_super(const Tile& tile, SpanParams* params) {
-  fit<true>(tile, TableRounder(), -127.0f, 113.0f, -32.0f, kTableOuter, 8, params);
+constexpr float kLowest = kTable.front(), kHighest = kTable.back();
+
+void fit_table_columns(const float* x, const float* importance, SpanParams* params) {
+  Tile tile;
+  load_tile(x, importance, kTile, &tile);
+  fit<true>(tile, TableRounder(), kLowest, kHighest, kStartsTable, -32.0f, params);
 }
 
-void fit_table_groups(const Tile& tile, float* scales) {
+void fit_table_groups(const float* x, const float* importance, size_t n, float* scales) {
+  Tile tile;
+  load_tile(x, importance, n, &tile);
   GroupFits fits;
-  fit_groups<true>(tile, TableRounder(), -127.0f, 113.0f, kTableOuter, 8, &fits);
-  for (size_t g = 0; g < kLanes / 2; ++g) scales[g] = fits.scale.v[2 * g];
+  fit_groups<true>(tile, TableRounder(), kLowest, kHighest, kStartsTable, &fits);
+  for (size_t g = 0; g < n / 32; ++g) scales[g] = to_stored(tile, fits.scale.v[2 * g]);
 }
 
 void round_table(const float* x, const SpanParams& params, int n, int8_t* index) {
@@ -205,31 +232,23 @@ HWY_AFTER_NAMESPACE();
 namespace pare::kquant {
 
 HWY_EXPORT(fit_even);
-HWY_EXPORT(fit_table_super);
+HWY_EXPORT(fit_table_columns);
 HWY_EXPORT(fit_table_groups);
 HWY_EXPORT(round_table);
 
 void fit_symmetric(const SymmetricFormat& format, const float* x, const float* importance,
                    SpanParams* params) {
-  Tile tile;
-  load_tile(x, importance, kTile, &tile);
-  HWY_DYNAMIC_DISPATCH(fit_even)(tile, format, params);
+  HWY_DYNAMIC_DISPATCH(fit_even)(format, x, importance, params);
   expand_symmetric(kTile / format.group_len, params);
 }
 
 void fit_table(const float* x, const float* importance, SpanParams* params) {
-  Tile tile;
-  load_tile(x, importance, kTile, &tile);
-  HWY_DYNAMIC_DISPATCH(fit_table_super)(tile, params);
+  HWY_DYNAMIC_DISPATCH(fit_table_columns)(x, importance, params);
   expand_symmetric(kTile / 32, params);
 }
 
 void fit_table_blocks(const float* x, const float* importance, int n, float* d) {
-  Tile tile;
-  load_tile(x, importance, n, &tile);
-  float scales[kLanes / 2];
-  HWY_DYNAMIC_DISPATCH(fit_table_groups)(tile, scales);
-  for (int b = 0; b < n / 32; ++b) d[b] = to_stored(tile, scales[b]);
+  HWY_DYNAMIC_DISPATCH(fit_table_groups)(x, importance, static_cast<size_t>(n), d);
 }
 
 void round_to_table(const float* x, const SpanParams& params, int n, int8_t* index) {

@@ -1,8 +1,12 @@
 // The 16 x 16 tile that the K-quant encoders work on.
 #pragma once
 
+#include <algorithm>
+#include <bit>
 #include <cstddef>
+#include <cstdint>
 
+#include "base/half.h"
 #include "codecs/kquant.h"
 
 namespace pare::kquant {
@@ -16,17 +20,18 @@ struct Tile {
   alignas(64) float x[kLanes * kLanes];
   alignas(64) float w[kLanes * kLanes];
   int exponent = 0;
-  bool all_zero = false;
 };
 
-// Per lane, a number: 16 floats, one for each run of 16 columns.
+// A number for each lane.
 struct alignas(64) LaneValues {
   float v[kLanes];
-  // Their sum, in lane order.
+
+  // Their sum; always the same tree, so that it does not depend on the vector width.
   float sum() const {
-    float total = 0.0f;
-    for (float f : v) total += f;
-    return total;
+    float part[kLanes / 2];
+    for (size_t i = 0; i < 8; ++i) part[i] = v[i] + v[i + 8];
+    for (size_t i = 0; i < 4; ++i) part[i] += part[i + 4];
+    return (part[0] + part[2]) + (part[1] + part[3]);
   }
 };
 
@@ -58,12 +63,24 @@ constexpr Cells make_cells() {
 }
 inline constexpr Cells kCells = make_cells();
 
-// The first n columns (n a multiple of 16) from x and importance (null: ones); the rest are zero.
-void load_tile(const float* x, const float* importance, int n, Tile* tile);
+// The exponent e of v = m 2^e, 1 <= m < 2, kept where 2^e and 2^-e are normal floats.
+inline int exponent_of(float v) {
+  return std::clamp(static_cast<int>(std::bit_cast<uint32_t>(v) >> 23) - 127, -126, 126);
+}
 
-// v, in the tile's units, as the nearest f16 (finite: at most 65504) in the caller's units.
-float to_stored(const Tile& tile, float v);
+inline float power_of_two(int e) {
+  return std::bit_cast<float>(static_cast<uint32_t>(e + 127) << 23);
+}
+
+// v, in the tile's units, as the nearest finite f16 in the caller's units.
+inline float to_stored(const Tile& tile, float v) {
+  const float scaled = std::clamp(v * power_of_two(tile.exponent), -65504.0f, 65504.0f);
+  return fp16_to_float(float_to_fp16(scaled));
+}
+
 // A stored value in the tile's units.
-float from_stored(const Tile& tile, float stored);
+inline float from_stored(const Tile& tile, float stored) {
+  return stored * power_of_two(-tile.exponent);
+}
 
 }  // namespace pare::kquant
