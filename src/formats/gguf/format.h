@@ -11,6 +11,8 @@ namespace pare::gguf {
 inline constexpr uint32_t kMagic = 0x46554747;  // "GGUF", little-endian
 inline constexpr uint32_t kVersion = 3;         // written; 2 differs only in big-endian support
 inline constexpr uint64_t kDefaultAlignment = 32;
+// Pages and huge pages are as far as alignment makes sense; more would make padding a weapon.
+inline constexpr uint64_t kMaxAlignment = uint64_t{1} << 21;
 inline constexpr uint32_t kMaxRank = 4;
 // Runtimes hold names in 64 bytes with a final zero: longer ones are read, never written.
 inline constexpr size_t kMaxWrittenName = 63;

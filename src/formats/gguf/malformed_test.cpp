@@ -140,6 +140,8 @@ TEST(GgufMalformedTest, Metadata) {
        "expected a power of two"},
       {"alignment as i32", one([](auto& b) { b.key("general.alignment", kI32T).u32(32); }),
        "found i32, expected u32"},
+      {"alignment 2^31", one([](auto& b) { b.u32_entry("general.alignment", 1u << 31); }),
+       "expected a power of two up to 2097152"},
       {"alignment 64", one([](auto& b) { b.u32_entry("general.alignment", 64); }), nullptr},
   });
 }
@@ -281,7 +283,7 @@ TEST(GgufMalformedTest, Data) {
        nullptr},
       {"alignment beyond the file",
        [](auto& b) {
-         b.header(1, 1).u32_entry("general.alignment", uint32_t{1} << 31);
+         b.header(1, 1).u32_entry("general.alignment", 1u << 21);
          b.tensor("a", {8}, kF32, 0).pad(32).zeros(200);
        },
        "do not fit in a file of"},

@@ -183,8 +183,9 @@ class Parser {
       return in_.error("{}: found {}, expected u32", kKeyAlignment, value->type_name());
     }
     part_.alignment = *value->number<uint32_t>();
-    if (!std::has_single_bit(part_.alignment)) {
-      return in_.error("{} is {}, expected a power of two", kKeyAlignment, part_.alignment);
+    if (!std::has_single_bit(part_.alignment) || part_.alignment > kMaxAlignment) {
+      return in_.error("{} is {}, expected a power of two up to {}", kKeyAlignment, part_.alignment,
+                       kMaxAlignment);
     }
     return {};
   }

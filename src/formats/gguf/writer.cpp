@@ -249,9 +249,10 @@ Result<uint64_t> alignment_of(const Metadata& metadata) {
   const Value* value = metadata.find(kKeyAlignment);
   if (value == nullptr) return kDefaultAlignment;
   const auto alignment = value->number<uint32_t>();
-  if (value->type() != ValueType::kU32 || !std::has_single_bit(*alignment)) {
-    return invalid_argument("{} is {} ({}), expected a u32 that is a power of two", kKeyAlignment,
-                            value->to_string(), value->type_name());
+  if (value->type() != ValueType::kU32 || !std::has_single_bit(*alignment) ||
+      *alignment > kMaxAlignment) {
+    return invalid_argument("{} is {} ({}), expected a u32 that is a power of two up to {}",
+                            kKeyAlignment, value->to_string(), value->type_name(), kMaxAlignment);
   }
   return *alignment;
 }
