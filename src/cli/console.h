@@ -38,11 +38,12 @@ class TerminalProgress final : public Progress {
   bool active_ = false;
 };
 
-// A table for people: columns are as wide as their content; numbers (is_number) to the right.
+// A table for people: columns are as wide as their content; numbers to the right. Cells may hold
+// text from files: they are made printable.
 class Table {
  public:
   explicit Table(std::vector<std::string> header) : header_(std::move(header)) {}
-  void add(std::vector<std::string> row) { rows_.push_back(std::move(row)); }
+  void add(std::vector<std::string> row);
   std::string to_string() const;
 
  private:
@@ -50,6 +51,8 @@ class Table {
   std::vector<std::vector<std::string>> rows_;
 };
 
+// Text from a file, safe to show: control characters, which a terminal would obey, become '?'.
+std::string printable(std::string_view text);
 std::string format_bytes(uint64_t bytes);    // "118.4 MiB"
 std::string format_seconds(double seconds);  // "1 min 23 s"
 void print_json(const nlohmann::ordered_json& json);

@@ -13,10 +13,12 @@ namespace {
 constexpr int64_t kRowsPerTask = 64;
 
 struct Sums {
-  double error2 = 0.0, source2 = 0.0, max_abs = 0.0;
+  double error2 = 0.0, source2 = 0.0, other2 = 0.0, product = 0.0, max_abs = 0.0;
   void add(const Sums& other) {
     error2 += other.error2;
     source2 += other.source2;
+    other2 += other.other2;
+    product += other.product;
     // Not std::max: NaN must stay.
     if (!(other.max_abs <= max_abs)) max_abs = other.max_abs;
   }
@@ -45,6 +47,8 @@ Result<Sums> sum_errors(const PackedTensor& source, const PackedTensor& other, T
         const double error = static_cast<double>(y[c]) - x[c];
         row.error2 += error * error;
         row.source2 += static_cast<double>(x[c]) * x[c];
+        row.other2 += static_cast<double>(y[c]) * y[c];
+        row.product += static_cast<double>(x[c]) * y[c];
         if (!(std::fabs(error) <= row.max_abs)) row.max_abs = std::fabs(error);
       }
       parts[t].add(row);
@@ -56,8 +60,12 @@ Result<Sums> sum_errors(const PackedTensor& source, const PackedTensor& other, T
 }
 
 TensorError to_error(const Sums& sums) {
-  if (sums.source2 == 0.0) return {sums.error2 == 0.0 ? 0.0 : INFINITY, sums.max_abs};
-  return {std::sqrt(sums.error2 / sums.source2), sums.max_abs};
+  const double norms = std::sqrt(sums.source2 * sums.other2);
+  TensorError error{.error2 = sums.error2, .source2 = sums.source2, .max_abs = sums.max_abs};
+  const double nothing = sums.error2 == 0.0 ? 0.0 : INFINITY;
+  error.relative_rms = sums.source2 > 0.0 ? std::sqrt(sums.error2 / sums.source2) : nothing;
+  error.cosine = norms > 0.0 ? sums.product / norms : sums.error2 == 0.0 ? 1.0 : 0.0;
+  return error;
 }
 
 }  // namespace

@@ -16,8 +16,10 @@
 namespace pare {
 
 struct TensorError {
-  double relative_rms = 0.0;  // ||decoded - source|| / ||source||, 0 for a tensor of zeros
-  double max_abs = 0.0;       // largest |decoded - source|
+  double error2 = 0.0, source2 = 0.0;  // sums of squares: of the differences, of the source
+  double relative_rms = 0.0;           // ||decoded - source|| / ||source||, 0 for a tensor of zeros
+  double max_abs = 0.0;                // largest |decoded - source|
+  double cosine = 1.0;                 // of the angle between the two; 1 for two tensors of zeros
 };
 
 struct VerifyResult {
