@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 
 #include "codecs/codec.h"
@@ -35,7 +36,7 @@ std::vector<PresetTensor> small_llama(int64_t width, bool tied = true, int n_lay
   return tensors;
 }
 
-constexpr PresetModel kSmall = {"llama", 30, 9, 3, 0};
+const PresetModel kSmall = {"llama", 30, 9, 3, 0};
 
 std::map<std::string, PresetChoice> choose(const char* preset, const PresetModel& model,
                                            const std::vector<PresetTensor>& tensors,
