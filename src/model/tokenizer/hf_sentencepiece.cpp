@@ -34,9 +34,7 @@ Status add_declared_tokens(const HfDirectory& directory, TokenizerSpec* spec) {
       token.rstrip = bool_or(item, "rstrip", false);
       token.single_word = bool_or(item, "single_word", false);
       const TokenType type = token.special ? TokenType::kControl : TokenType::kUserDefined;
-      const bool unknown = token.id == spec->special.unk;
-      PARE_RETURN_IF_ERROR(
-          put_token(token.id, token.text, unknown ? TokenType::kUnknown : type, entries, spec));
+      PARE_RETURN_IF_ERROR(put_token(token.id, token.text, type, entries, spec));
       std::erase_if(spec->added, [&](const AddedToken& old) { return old.id == token.id; });
       spec->added.push_back(std::move(token));
     }
