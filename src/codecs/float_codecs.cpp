@@ -7,6 +7,11 @@
 namespace pare {
 namespace {
 
+// memcpy wants valid pointers even for nothing; an empty tensor has none.
+void copy_words(const void* in, void* out, int64_t n) {
+  if (n > 0) std::memcpy(out, in, static_cast<size_t>(n) * 4);
+}
+
 // Elements of type T, unaligned, converted one by one.
 template <typename T>
 void decode_numbers(const std::byte* in, float* out, int64_t n) {
@@ -43,12 +48,8 @@ Codec line(CodecId id, const char* name, int bytes, int gguf_type, float error_b
 Codec f32_codec() {
   return line(
       CodecId::kF32, "F32", 4, 0, 0.0f,
-      [](const std::byte* in, float* out, int64_t n) {
-        std::memcpy(out, in, static_cast<size_t>(n) * 4);
-      },
-      [](const float* in, const float*, std::byte* out, int64_t n) {
-        std::memcpy(out, in, static_cast<size_t>(n) * 4);
-      });
+      [](const std::byte* in, float* out, int64_t n) { copy_words(in, out, n); },
+      [](const float* in, const float*, std::byte* out, int64_t n) { copy_words(in, out, n); });
 }
 
 Codec f16_codec() {

@@ -17,8 +17,11 @@ constexpr UniformFormat kFormat = {
     .load =
         [](const std::byte* in, UniformBlock* block) {
           block->d = load_f16(in);
-          for (int i = 0; i < 128; ++i) {
-            block->levels[i] = (load_u8(in + 2 + i / 8) >> (i % 8) & 1) != 0 ? 1 : -1;
+          for (int byte = 0; byte < 16; ++byte) {
+            const int bits = load_u8(in + 2 + byte);
+            for (int b = 0; b < 8; ++b) {
+              block->levels[byte * 8 + b] = static_cast<int8_t>((bits >> b & 1) * 2 - 1);
+            }
           }
         },
     .store =
