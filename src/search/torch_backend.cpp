@@ -1,6 +1,5 @@
-#include <dlfcn.h>
-
 #include "calib/collect.h"
+#include "calib/sample.h"
 #include "compress/backend.h"
 #include "methods/encode/block_encoder.h"
 #include "search/refine.h"
@@ -8,42 +7,36 @@
 namespace pare {
 namespace {
 
-// pare runs independent windows and rows on its own threads; torch and BLAS use one each. That
-// is faster for matrices of this size, and sums do not depend on the number of threads.
-void use_one_thread_per_call() {
-  static const bool done = [] {
-    at::set_num_threads(1);
-    using SetThreads = void (*)(int);
-    // Debian's torch calls whatever BLAS is installed; OpenBLAS has a pool of its own.
-    if (void* symbol = ::dlsym(RTLD_DEFAULT, "openblas_set_num_threads")) {
-      reinterpret_cast<SetThreads>(symbol)(1);
-    }
-    return true;
-  }();
-  (void)done;
-}
-
 class TorchBackend final : public Backend {
  public:
   Result<std::unique_ptr<Executor>> make_executor(std::shared_ptr<const Model> model,
                                                   ThreadPool& pool) override {
-    PARE_ASSIGN_OR_RETURN(auto torch_model, open(std::move(model), pool));
+    PARE_ASSIGN_OR_RETURN(auto torch_model, open(std::move(model)));
     return make_torch_executor(std::move(torch_model), pool.threads());
   }
 
   Result<CalibrationStats> calibrate(std::shared_ptr<const Model> model,
                                      const TokenWindows& windows, bool gradients, ThreadPool& pool,
                                      Progress& progress) override {
-    PARE_ASSIGN_OR_RETURN(auto torch_model, open(std::move(model), pool));
+    PARE_ASSIGN_OR_RETURN(auto torch_model, open(std::move(model)));
     return collect_stats(*torch_model, windows, {.pivots = true, .gradients = gradients}, pool,
                          progress);
+  }
+
+  Result<TokenWindows> sample(std::shared_ptr<const Model> model, int64_t count, int64_t length,
+                              int32_t bos, uint64_t seed, ThreadPool& pool,
+                              Progress& progress) override {
+    PARE_ASSIGN_OR_RETURN(auto torch_model, open(std::move(model)));
+    return sample_windows(*torch_model,
+                          {.windows = count, .length = length, .first = bos, .seed = seed}, pool,
+                          progress);
   }
 
   Result<std::unique_ptr<Encoder>> make_encoder(std::shared_ptr<const Model> model,
                                                 const Plan& plan, const CalibrationStats& stats,
                                                 const TokenWindows& windows, ThreadPool& pool,
                                                 Progress& progress) override {
-    PARE_ASSIGN_OR_RETURN(auto torch_model, open(model, pool));
+    PARE_ASSIGN_OR_RETURN(auto torch_model, open(model));
     return std::unique_ptr<Encoder>(new BlockEncoder(std::move(torch_model), std::move(model), plan,
                                                      stats, windows, {}, pool, progress));
   }
@@ -52,17 +45,16 @@ class TorchBackend final : public Backend {
                       const std::vector<TensorCandidates>& table, const CalibrationStats& stats,
                       const TokenWindows& windows, const RefineOptions& options, ThreadPool& pool,
                       Progress& progress) override {
-    PARE_ASSIGN_OR_RETURN(auto torch_model, open(model, pool));
+    PARE_ASSIGN_OR_RETURN(auto torch_model, open(model));
     return refine_plan(std::move(torch_model), std::move(model), plan, table, stats, windows,
                        options, pool, progress);
   }
 
  private:
-  static Result<std::shared_ptr<TorchModel>> open(std::shared_ptr<const Model> model,
-                                                  ThreadPool& pool) {
-    use_one_thread_per_call();
-    PARE_ASSIGN_OR_RETURN(auto torch_model,
-                          TorchModel::create(std::move(model), {.threads = pool.threads()}));
+  static Result<std::shared_ptr<TorchModel>> open(std::shared_ptr<const Model> model) {
+    // pare runs independent windows and rows on its own threads; torch and BLAS use one each.
+    // That is faster for matrices of this size, and sums do not depend on the number of threads.
+    PARE_ASSIGN_OR_RETURN(auto torch_model, TorchModel::create(std::move(model), {.threads = 1}));
     return std::shared_ptr<TorchModel>(std::move(torch_model));
   }
 };

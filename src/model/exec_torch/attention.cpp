@@ -33,23 +33,25 @@ torch::Tensor make_mask(int64_t group, int64_t first_query, int64_t queries, int
 torch::Tensor causal_attention(const torch::Tensor& q, const torch::Tensor& k,
                                const torch::Tensor& v, const OpAttributes& attr) {
   const int64_t batch = q.size(0), length = q.size(1);
+  const int64_t past = k.size(1) - length;  // keys of tokens before the first query
   const int64_t kv_heads = attr.kv_heads, group = attr.heads / attr.kv_heads;
   const int64_t value_dim = attr.value_dim;
   // One matrix product per key-value head: its group's queries are stacked.
   const torch::Tensor queries =
       q.reshape({batch, length, kv_heads, group, attr.head_dim}).permute({0, 2, 3, 1, 4});
-  const torch::Tensor keys = k.reshape({batch, length, kv_heads, attr.head_dim})
+  const torch::Tensor keys = k.reshape({batch, past + length, kv_heads, attr.head_dim})
                                  .permute({0, 2, 3, 1})
-                                 .reshape({batch * kv_heads, attr.head_dim, length});
-  const torch::Tensor values = v.reshape({batch, length, kv_heads, value_dim})
+                                 .reshape({batch * kv_heads, attr.head_dim, past + length});
+  const torch::Tensor values = v.reshape({batch, past + length, kv_heads, value_dim})
                                    .permute({0, 2, 1, 3})
-                                   .reshape({batch * kv_heads, length, value_dim});
+                                   .reshape({batch * kv_heads, past + length, value_dim});
   std::vector<torch::Tensor> chunks;
   for (int64_t begin = 0; begin < length; begin += kQueryChunk) {
     const int64_t count = std::min(kQueryChunk, length - begin);
-    const int64_t first = attr.window > 0 ? std::max<int64_t>(0, begin - attr.window + 1) : 0;
-    const int64_t seen = begin + count - first;
-    const torch::Tensor mask = make_mask(group, begin, count, first, seen, attr.window);
+    const int64_t at = past + begin;
+    const int64_t first = attr.window > 0 ? std::max<int64_t>(0, at - attr.window + 1) : 0;
+    const int64_t seen = at + count - first;
+    const torch::Tensor mask = make_mask(group, at, count, first, seen, attr.window);
     const torch::Tensor chunk =
         queries.narrow(3, begin, count).reshape({batch * kv_heads, group * count, attr.head_dim});
     const torch::Tensor chunk_keys = keys.narrow(2, first, seen);

@@ -7,7 +7,10 @@ namespace {
 
 class TorchExecutor final : public Executor {
  public:
-  explicit TorchExecutor(std::shared_ptr<TorchModel> model) : model_(std::move(model)) {}
+  TorchExecutor(std::shared_ptr<TorchModel> model, int concurrency)
+      : model_(std::move(model)), concurrency_(concurrency) {}
+
+  int concurrency() const override { return concurrency_; }
 
   int64_t vocabulary() const override { return model_->desc().hparams.n_vocab; }
 
@@ -39,12 +42,13 @@ class TorchExecutor final : public Executor {
 
  private:
   std::shared_ptr<TorchModel> model_;
+  int concurrency_;
 };
 
 }  // namespace
 
-std::unique_ptr<Executor> make_torch_executor(std::shared_ptr<TorchModel> model) {
-  return std::make_unique<TorchExecutor>(std::move(model));
+std::unique_ptr<Executor> make_torch_executor(std::shared_ptr<TorchModel> model, int concurrency) {
+  return std::make_unique<TorchExecutor>(std::move(model), concurrency);
 }
 
 }  // namespace pare

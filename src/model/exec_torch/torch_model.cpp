@@ -40,6 +40,13 @@ torch::Tensor rms_norm(const torch::Tensor& x, const torch::Tensor& weight, doub
 
 }  // namespace
 
+struct TorchModel::Piece {
+  int block = -1;
+  const TorchCache* before = nullptr;  // where the text begins
+  TorchCache* cache = nullptr;         // what the block reads and extends
+  int64_t first() const { return before == nullptr ? 0 : before->length; }
+};
+
 Result<std::unique_ptr<TorchModel>> TorchModel::create(std::shared_ptr<const Model> model,
                                                        const TorchOptions& options) {
   return guarded("preparing the model", [&]() -> Result<std::unique_ptr<TorchModel>> {
@@ -52,6 +59,7 @@ Result<std::unique_ptr<TorchModel>> TorchModel::create(std::shared_ptr<const Mod
 }
 
 Result<torch::Tensor> TorchModel::weight(int32_t tensor) {
+  std::lock_guard lock(mutex_);
   if (auto found = overrides_.find(tensor); found != overrides_.end()) return found->second;
   if (auto found = decoded_.find(tensor); found != decoded_.end()) return found->second;
   const int64_t source = model_->source_index[static_cast<size_t>(tensor)];
@@ -72,12 +80,17 @@ void TorchModel::override_weight(int32_t tensor, torch::Tensor value) {
   PARE_CHECK(value.sizes() ==
                  torch::IntArrayRef(declared.shape.dims().data(), declared.shape.dims().size()),
              "an override has another shape than its tensor");
+  std::lock_guard lock(mutex_);
   overrides_[tensor] = std::move(value);
 }
 
-void TorchModel::clear_override(int32_t tensor) { overrides_.erase(tensor); }
+void TorchModel::clear_override(int32_t tensor) {
+  std::lock_guard lock(mutex_);
+  overrides_.erase(tensor);
+}
 
 void TorchModel::release_block(int block) {
+  std::lock_guard lock(mutex_);
   for (auto it = decoded_.begin(); it != decoded_.end();) {
     if (desc().tensors[static_cast<size_t>(it->first)].block == block) {
       decoded_bytes_ -= it->second.nbytes();
@@ -90,6 +103,7 @@ void TorchModel::release_block(int block) {
 
 void TorchModel::release_if_over_budget(int block) {
   // The blocks that fitted first are kept: dropping those would decode everything each time.
+  std::lock_guard lock(mutex_);
   if (decoded_bytes_ > options_.keep_bytes) release_block(block);
 }
 
@@ -103,7 +117,7 @@ Status TorchModel::check_stream(const torch::Tensor& stream) const {
                           desc().hparams.n_embd);
 }
 
-Result<torch::Tensor> TorchModel::prologue(const torch::Tensor& tokens) {
+Result<torch::Tensor> TorchModel::prologue(const torch::Tensor& tokens, const TorchCache* cache) {
   return guarded("embedding tokens", [&]() -> Result<torch::Tensor> {
     if (tokens.dim() != 2 || tokens.scalar_type() != torch::kInt64 || tokens.numel() == 0) {
       return invalid_argument("tokens must be int64 [batch, length], and not empty");
@@ -113,15 +127,16 @@ Result<torch::Tensor> TorchModel::prologue(const torch::Tensor& tokens) {
       return invalid_argument("token {} is not in the vocabulary of {}", least < 0 ? least : most,
                               desc().hparams.n_vocab);
     }
-    return run(desc().graph.prologue, tokens, nullptr);
+    return run(desc().graph.prologue, tokens, nullptr, {-1, cache});
   });
 }
 
 Result<torch::Tensor> TorchModel::block(int index, const torch::Tensor& stream,
-                                        const TorchHooks* hooks) {
+                                        const TorchHooks* hooks, TorchCache* cache) {
   return guarded("running a block", [&]() -> Result<torch::Tensor> {
     PARE_RETURN_IF_ERROR(check_stream(stream));
-    auto result = run(desc().graph.blocks[static_cast<size_t>(index)], stream, hooks);
+    auto result =
+        run(desc().graph.blocks[static_cast<size_t>(index)], stream, hooks, {index, cache, cache});
     release_if_over_budget(index);
     return result;
   });
@@ -130,14 +145,14 @@ Result<torch::Tensor> TorchModel::block(int index, const torch::Tensor& stream,
 Result<torch::Tensor> TorchModel::epilogue(const torch::Tensor& stream, const TorchHooks* hooks) {
   return guarded("making logits", [&]() -> Result<torch::Tensor> {
     PARE_RETURN_IF_ERROR(check_stream(stream));
-    auto result = run(desc().graph.epilogue, stream, hooks);
+    auto result = run(desc().graph.epilogue, stream, hooks, {});
     release_if_over_budget(-1);
     return result;
   });
 }
 
 Result<torch::Tensor> TorchModel::run(const OpList& ops, torch::Tensor stream,
-                                      const TorchHooks* hooks) {
+                                      const TorchHooks* hooks, const Piece& piece) {
   // When each value is read for the last time: it is freed then.
   std::vector<size_t> last_read;
   for (size_t i = 0; i < ops.size(); ++i) {
@@ -150,7 +165,7 @@ Result<torch::Tensor> TorchModel::run(const OpList& ops, torch::Tensor stream,
   std::vector<torch::Tensor> values{std::move(stream)};
   for (size_t i = 0; i < ops.size(); ++i) {
     const Op& op = ops[i];
-    PARE_ASSIGN_OR_RETURN(torch::Tensor out, run_op(op, values));
+    PARE_ASSIGN_OR_RETURN(torch::Tensor out, run_op(op, values, piece));
     if (op.kind == OpKind::kLinear && hooks != nullptr && hooks->on_linear) {
       hooks->on_linear(op, values[static_cast<size_t>(op.in[0])], out);
     }
@@ -167,7 +182,10 @@ Result<torch::Tensor> TorchModel::run(const OpList& ops, torch::Tensor stream,
 
 Result<torch::Tensor> TorchModel::embedding(const Op& op, const torch::Tensor& tokens) {
   torch::Tensor rows;
-  if (overrides_.contains(op.weight) || decoded_.contains(op.weight)) {
+  std::unique_lock lock(mutex_);
+  const bool at_hand = overrides_.contains(op.weight) || decoded_.contains(op.weight);
+  lock.unlock();
+  if (at_hand) {
     PARE_ASSIGN_OR_RETURN(const torch::Tensor table, weight(op.weight));
     rows = torch::embedding(table, tokens);
   } else {
@@ -189,7 +207,42 @@ Result<torch::Tensor> TorchModel::embedding(const Op& op, const torch::Tensor& t
   return op.attr.factor == 1.0f ? rows : rows * op.attr.factor;
 }
 
-Result<torch::Tensor> TorchModel::run_op(const Op& op, const std::vector<torch::Tensor>& values) {
+Result<torch::Tensor> TorchModel::rope(const Op& op, const torch::Tensor& x, int64_t first) {
+  std::unique_lock lock(mutex_);
+  PARE_ASSIGN_OR_RETURN(RopeTable table,
+                        ropes_.get(op.attr.rope, first + x.size(1),
+                                   [this](int32_t tensor) { return weight(tensor); }));
+  lock.unlock();
+  if (first > 0) {
+    table.cos = table.cos.narrow(0, first, x.size(1));
+    table.sin = table.sin.narrow(0, first, x.size(1));
+  }
+  return apply_rope(x, op.attr.heads, op.attr.rope.layout, table);
+}
+
+Result<torch::Tensor> TorchModel::attention(const Op& op, const std::vector<torch::Tensor>& values,
+                                            const Piece& piece) {
+  torch::Tensor k = values[static_cast<size_t>(op.in[1])];
+  torch::Tensor v = values[static_cast<size_t>(op.in[2])];
+  if (piece.cache != nullptr) {
+    TorchCache& cache = *piece.cache;
+    const auto b = static_cast<size_t>(piece.block);
+    if (cache.keys.size() <= b) {
+      cache.keys.resize(desc().graph.blocks.size());
+      cache.values.resize(desc().graph.blocks.size());
+    }
+    if (cache.keys[b].defined()) {
+      k = torch::cat({cache.keys[b], k}, 1);
+      v = torch::cat({cache.values[b], v}, 1);
+    }
+    cache.keys[b] = k;
+    cache.values[b] = v;
+  }
+  return causal_attention(values[static_cast<size_t>(op.in[0])], k, v, op.attr);
+}
+
+Result<torch::Tensor> TorchModel::run_op(const Op& op, const std::vector<torch::Tensor>& values,
+                                         const Piece& piece) {
   if (op.kind == OpKind::kEmbedding) return embedding(op, values[kStream]);
   const torch::Tensor& x = values[static_cast<size_t>(op.in[0])];
   const OpAttributes& attr = op.attr;
@@ -204,10 +257,11 @@ Result<torch::Tensor> TorchModel::run_op(const Op& op, const std::vector<torch::
     case OpKind::kEmbedding:
       break;
     case OpKind::kPositionEmbedding:
-      if (x.size(1) > w.size(0)) {
-        return invalid_argument("{} tokens, but the model has {} positions", x.size(1), w.size(0));
+      if (piece.first() + x.size(1) > w.size(0)) {
+        return invalid_argument("{} tokens, but the model has {} positions",
+                                piece.first() + x.size(1), w.size(0));
       }
-      return x + w.narrow(0, 0, x.size(1));
+      return x + w.narrow(0, piece.first(), x.size(1));
     case OpKind::kRmsNorm: {
       if (attr.head_dim == 0) return rms_norm(x, w, attr.epsilon);
       const torch::Tensor heads = x.reshape({x.size(0), x.size(1), -1, attr.head_dim});
@@ -219,15 +273,10 @@ Result<torch::Tensor> TorchModel::run_op(const Op& op, const std::vector<torch::
       return torch::linear(x, w, bias);
     case OpKind::kSlice:
       return x.narrow(-1, attr.begin, attr.width);
-    case OpKind::kRope: {
-      PARE_ASSIGN_OR_RETURN(
-          const RopeTable table,
-          ropes_.get(attr.rope, x.size(1), [this](int32_t tensor) { return weight(tensor); }));
-      return apply_rope(x, attr.heads, attr.rope.layout, table);
-    }
+    case OpKind::kRope:
+      return rope(op, x, piece.first());
     case OpKind::kAttention:
-      return causal_attention(x, values[static_cast<size_t>(op.in[1])],
-                              values[static_cast<size_t>(op.in[2])], attr);
+      return attention(op, values, piece);
     case OpKind::kAdd:
       return x + values[static_cast<size_t>(op.in[1])];
     case OpKind::kMul:

@@ -1,14 +1,17 @@
 // The graph on libtorch: float32, hooks at every linear operation, autograd if asked.
 //
 // Weights come from a provider, are decoded when first needed and, unless they are kept, freed
-// after their block: memory of about one block whatever the model's size. Not thread safe;
-// torch's own threads do the work. Functions that touch torch turn its exceptions into Status.
+// after their block: memory of about one block whatever the model's size. prologue, block and
+// epilogue may run on several threads at once (each call with one torch thread is the fast way
+// on few cores); weights must not be overridden meanwhile. Functions that touch torch turn its
+// exceptions into Status.
 #pragma once
 
 #include <torch/torch.h>
 
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <unordered_map>
 #include <vector>
@@ -31,6 +34,13 @@ struct TorchHooks {
   std::function<void(const Op& op, const torch::Tensor& input, torch::Tensor& output)> on_linear;
 };
 
+// Keys and values of the tokens before, by block, for generation: pass the same cache with every
+// piece of a text.
+struct TorchCache {
+  std::vector<torch::Tensor> keys, values;  // [batch, tokens, kv heads * head size]
+  int64_t length = 0;                       // tokens before the present piece
+};
+
 class TorchModel {
  public:
   static Result<std::unique_ptr<TorchModel>> create(std::shared_ptr<const Model> model,
@@ -39,9 +49,9 @@ class TorchModel {
   const ModelDesc& desc() const { return model_->desc; }
 
   // tokens: int64 [batch, length]. Streams are float32 [batch, length, n_embd].
-  Result<torch::Tensor> prologue(const torch::Tensor& tokens);
+  Result<torch::Tensor> prologue(const torch::Tensor& tokens, const TorchCache* cache = nullptr);
   Result<torch::Tensor> block(int index, const torch::Tensor& stream,
-                              const TorchHooks* hooks = nullptr);
+                              const TorchHooks* hooks = nullptr, TorchCache* cache = nullptr);
   // Logits [batch, length, vocabulary].
   Result<torch::Tensor> epilogue(const torch::Tensor& stream, const TorchHooks* hooks = nullptr);
 
@@ -55,14 +65,21 @@ class TorchModel {
 
  private:
   TorchModel() = default;
-  Result<torch::Tensor> run(const OpList& ops, torch::Tensor stream, const TorchHooks* hooks);
-  Result<torch::Tensor> run_op(const Op& op, const std::vector<torch::Tensor>& values);
+  struct Piece;  // a block's place in a text that is run piece by piece
+  Result<torch::Tensor> run(const OpList& ops, torch::Tensor stream, const TorchHooks* hooks,
+                            const Piece& piece);
+  Result<torch::Tensor> run_op(const Op& op, const std::vector<torch::Tensor>& values,
+                               const Piece& piece);
+  Result<torch::Tensor> attention(const Op& op, const std::vector<torch::Tensor>& values,
+                                  const Piece& piece);
+  Result<torch::Tensor> rope(const Op& op, const torch::Tensor& x, int64_t first);
   Result<torch::Tensor> embedding(const Op& op, const torch::Tensor& tokens);
   Status check_stream(const torch::Tensor& stream) const;
   void release_if_over_budget(int block);
 
   std::shared_ptr<const Model> model_;
   TorchOptions options_;
+  std::recursive_mutex mutex_;  // guards all below
   std::unordered_map<int32_t, torch::Tensor> decoded_, overrides_;
   uint64_t decoded_bytes_ = 0;
   RopeTables ropes_;
@@ -71,7 +88,9 @@ class TorchModel {
 // A packed tensor, decoded to float32 on `threads` threads (also used by encoders and diff).
 Result<torch::Tensor> decode_tensor(const PackedTensor& packed);
 
-// The same model as an Executor. The TorchModel is shared: overrides apply.
-std::unique_ptr<Executor> make_torch_executor(std::shared_ptr<TorchModel> model);
+// The same model as an Executor. The TorchModel is shared: overrides apply. concurrency: what
+// Executor::concurrency() says.
+std::unique_ptr<Executor> make_torch_executor(std::shared_ptr<TorchModel> model,
+                                              int concurrency = 1);
 
 }  // namespace pare

@@ -1,0 +1,42 @@
+// What `plan` and `compress` share: a budget, statistics, and the search over types.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+#include <vector>
+
+#include "cli/plan_options.h"
+#include "cli/text_input.h"
+#include "compress/backend.h"
+
+namespace pare::cli {
+
+struct SearchOptions {
+  std::string fit;
+  std::string stats;                    // a file of `pare calibrate`; empty: measured now
+  std::vector<std::string> candidates;  // type names; empty: default_candidates()
+  PlanOptions user;                     // --tensor-type, --recipe
+  CalibrationText calibration;
+  int refine = 1;
+  bool no_gptq = false;
+};
+void add_search_options(CLI::App& app, SearchOptions& options);
+
+// Everything the search made, for whoever goes on with it.
+struct SearchOutcome {
+  TokenWindows windows;     // calibration tokens
+  std::string description;  // of them
+  CalibrationStats stats;
+  std::vector<TensorCandidates> table;
+  Plan plan;
+};
+
+// The budget in bytes of the whole file: bits per weight are of all weights together.
+Result<uint64_t> budget_bytes(const std::string& fit, const Model& model);
+
+// windows: calibration tokens, and one line that says what they are.
+Result<SearchOutcome> search_plan(const SearchOptions& options, std::shared_ptr<const Model> model,
+                                  TokenWindows windows, std::string description, Backend& backend,
+                                  ThreadPool& pool, Progress& progress);
+
+}  // namespace pare::cli
