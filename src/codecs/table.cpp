@@ -34,6 +34,7 @@
 namespace pare {
 
 std::span<const Codec> all_codecs() {
+  // clang-format off
   static const std::array kTable = {
       f32_codec(),
       f16_codec(),
@@ -71,6 +72,7 @@ std::span<const Codec> all_codecs() {
       q1_0_codec(),
       q2_0_codec(),
   };
+  // clang-format on
   return kTable;
 }
 
