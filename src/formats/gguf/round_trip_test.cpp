@@ -1,5 +1,4 @@
-// What the writer writes, the reader reads: random structures, every codec, split files, jobs
-// that are interrupted and disks that fill up.
+// What the writer writes, the reader reads: random structures, every codec, split files.
 
 #include <cstring>
 
@@ -14,7 +13,6 @@ namespace pare::gguf {
 namespace {
 
 using testing_support::expect_error;
-using testing_support::FullDisk;
 using testing_support::TempDirectory;
 using testing_support::text_of;
 
@@ -45,19 +43,14 @@ Sample small_sample() {
   return s;
 }
 
-Status write_all(FileSetWriter& writer) {
-  for (size_t i = 0; i < writer.files().places.size(); ++i) {
-    const std::string bytes = content(i, writer.files().places[i].bytes);
-    PARE_RETURN_IF_ERROR(writer.write(i, view(bytes)));
-  }
-  return writer.commit();
-}
-
-Status write_sample(const Sample& s, const std::string& path, const LayoutOptions& options = {},
-                    FileSystem& fs = FileSystem::real()) {
+Status write_sample(const Sample& s, const std::string& path, const LayoutOptions& options = {}) {
   PARE_ASSIGN_OR_RETURN(FileSet set, plan_files(path, s.metadata, s.tensors, options));
-  PARE_ASSIGN_OR_RETURN(auto writer, FileSetWriter::create(std::move(set), fs));
-  return write_all(*writer);
+  PARE_ASSIGN_OR_RETURN(auto writer, FileSetWriter::create(std::move(set)));
+  for (size_t i = 0; i < writer->files().places.size(); ++i) {
+    const std::string bytes = content(i, writer->files().places[i].bytes);
+    PARE_RETURN_IF_ERROR(writer->write(i, view(bytes)));
+  }
+  return writer->commit();
 }
 
 void expect_sample(const Sample& s, const File& file) {
@@ -249,107 +242,6 @@ TEST(GgufRoundTripTest, WriterRefusesWhatRuntimesRefuse) {
   Metadata odd;
   odd.set("general.alignment", uint32_t{48});
   expect_error(plan_files("m.gguf", odd, {}), StatusCode::kInvalidArgument, "power of two");
-}
-
-TEST(FileSetWriterTest, TensorsInAnyOrderAndInPieces) {
-  TempDirectory d;
-  const Sample s = small_sample();
-  ASSERT_OK(write_sample(s, d.file("a.gguf")));
-  auto plan = plan_files(d.file("b.gguf"), s.metadata, s.tensors);
-  ASSERT_OK(plan);
-  auto writer = FileSetWriter::create(*plan);
-  ASSERT_OK(writer);
-  // One byte of each in turn, last tensor first.
-  bool more = true;
-  for (uint64_t at = 0; more; ++at) {
-    more = false;
-    for (size_t i = plan->places.size(); i-- > 0;) {
-      if (at >= plan->places[i].bytes) continue;
-      const std::string bytes = content(i, plan->places[i].bytes);
-      ASSERT_OK((*writer)->write(i, view(bytes).subspan(at, 1)));
-      more = true;
-    }
-  }
-  ASSERT_OK((*writer)->commit());
-  EXPECT_EQ(*read_text(d.file("a.gguf")), *read_text(d.file("b.gguf")));
-}
-
-TEST(FileSetWriterTest, IncompleteTensorsAreNotCommitted) {
-  TempDirectory d;
-  d.write("m.gguf", "what was there before");
-  const Sample s = small_sample();
-  {
-    auto writer = FileSetWriter::create(*plan_files(d.file("m.gguf"), s.metadata, s.tensors));
-    ASSERT_OK(writer);
-    const std::string bytes = content(0, (*writer)->files().places[0].bytes);
-    ASSERT_OK((*writer)->write(0, view(bytes)));
-    expect_error((*writer)->write(0, view(bytes)), StatusCode::kInternal, "more than its");
-    expect_error((*writer)->commit(), StatusCode::kInternal, "tensor blk.1.w: 0 of its 170 bytes");
-  }
-  EXPECT_EQ(d.names(), std::vector<std::string>{"m.gguf"});
-  EXPECT_EQ(*read_text(d.file("m.gguf")), "what was there before");
-}
-
-TEST(FileSetWriterTest, FullDiskAtAnyByteLeavesTheOldFile) {
-  const Sample s = small_sample();
-  const uint64_t needed = [&] {
-    const FileSet plan = *plan_files("m.gguf", s.metadata, s.tensors);
-    uint64_t sum = plan.files[0].header.size();
-    for (const auto& place : plan.places) sum += place.bytes;
-    return sum;
-  }();
-  TempDirectory d;
-  for (uint64_t budget = 0; budget <= needed; budget += budget + 29 < needed ? 29 : 1) {
-    SCOPED_TRACE(budget);
-    d.write("m.gguf", "old");
-    FullDisk disk(budget);
-    const Status status = write_sample(s, d.file("m.gguf"), {}, disk);
-    EXPECT_EQ(d.names(), std::vector<std::string>{"m.gguf"});
-    if (budget == needed) {
-      ASSERT_OK(status);
-      break;
-    }
-    expect_error(status, StatusCode::kIo, "no space left");
-    EXPECT_EQ(*read_text(d.file("m.gguf")), "old");
-  }
-}
-
-TEST(FileSetWriterTest, ResumedJobGivesTheSameBytes) {
-  TempDirectory d;
-  const Sample s = small_sample();
-  ASSERT_OK(write_sample(s, d.file("a.gguf")));
-  const FileSet plan = *plan_files(d.file("b.gguf"), s.metadata, s.tensors);
-  expect_error(FileSetWriter::resume(plan), StatusCode::kNotFound, "b.gguf.part");
-  {
-    auto writer = FileSetWriter::create(plan);
-    ASSERT_OK(writer);
-    for (size_t i : {2, 0}) {
-      const std::string bytes = content(i, plan.places[i].bytes);
-      ASSERT_OK((*writer)->write(i, view(bytes)));
-    }
-    // A piece of the next one, which the journal does not know of.
-    ASSERT_OK((*writer)->write(1, view(std::string(5, 'x'))));
-    (*writer)->keep_partial();
-  }
-  EXPECT_EQ(d.names(), (std::vector<std::string>{"a.gguf", "b.gguf.part"}));
-  {
-    auto writer = FileSetWriter::resume(plan);
-    ASSERT_OK(writer);
-    (*writer)->mark_written(0);
-    (*writer)->mark_written(2);
-    for (size_t i : {1, 3}) {
-      const std::string bytes = content(i, plan.places[i].bytes);
-      ASSERT_OK((*writer)->write(i, view(bytes)));
-    }
-    ASSERT_OK((*writer)->commit());
-  }
-  EXPECT_EQ(*read_text(d.file("a.gguf")), *read_text(d.file("b.gguf")));
-
-  // Another plan's leftovers are not continued, and starting anew leaves nothing of them.
-  d.write("b.gguf.part", std::string(10'000, 'z'));
-  expect_error(FileSetWriter::resume(plan), StatusCode::kNotFound, "does not belong");
-  ASSERT_OK(write_sample(s, d.file("b.gguf")));
-  EXPECT_EQ(*read_text(d.file("a.gguf")), *read_text(d.file("b.gguf")));
 }
 
 }  // namespace
