@@ -23,9 +23,10 @@ void put_tiles(const Report& report, std::string* out) {
   put_tile("Bits per weight", format_bits(ours.bits_per_weight),
            "was " + format_bits(original.bits_per_weight), out);
   if (compared) {
-    const Estimate kl = ours.eval.mean_kl;
-    put_tile("Mean KL divergence", format_estimate({kl.value, 0.0}),
-             kl.error > 0.0 ? "± " + format_number(kl.error) : "", out);
+    const std::string kl = format_estimate(ours.eval.mean_kl);
+    const size_t error = kl.find(" ± ");
+    put_tile("Mean KL divergence", kl.substr(0, error),
+             error == std::string::npos ? "" : kl.substr(error + 1), out);
     put_tile("Perplexity", format_estimate({ours.eval.perplexity.value, 0.0}, 3),
              "was " + format_estimate({ours.eval.baseline_perplexity.value, 0.0}, 3), out);
   } else if (ours.measured) {

@@ -38,12 +38,12 @@ font-variant-numeric:tabular-nums}
 .scroll:focus-visible,summary:focus-visible,button:focus-visible{outline:2px solid var(--accent);
 outline-offset:2px}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums;white-space:nowrap}
-th,td{padding:11px 14px;text-align:left;border-bottom:1px solid var(--rule);font-weight:400}
+th,td{padding:11px 9px;text-align:left;border-bottom:1px solid var(--rule);font-weight:400}
 thead th{padding-top:0;font-size:13px;color:var(--soft);border-bottom-color:var(--line)}
 th:first-child{padding-left:12px}
 .n{text-align:right}
 td small{color:var(--soft);font-size:.82em}
-.summary{width:100%;font-size:15px}
+.summary{width:100%;font-size:14.5px}
 .summary tbody th{font-weight:550}
 .ours th,.ours td{background:var(--tint)}
 .ours th{color:var(--accent);box-shadow:inset 3px 0 var(--accent)}

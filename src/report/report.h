@@ -17,10 +17,10 @@ struct ReportRow {
   uint64_t bytes = 0;
   double bits_per_weight = 0.0;
   bool measured = false;
-  EvalResult eval;          // against the original, if it has one
-  double seconds = 0.0;     // to make it; 0: nothing was made
+  EvalResult eval;       // against the original, if it has one
+  double seconds = 0.0;  // to make it; 0: nothing was made
   uint64_t peak_memory = 0;
-  std::string sample;       // a line of text that it writes
+  std::string sample;  // a line of text that it writes
 };
 
 struct ReportTensor {
@@ -29,8 +29,8 @@ struct ReportTensor {
   std::string shape, from, to, method, why;
   uint64_t bytes = 0;
   double bits_per_weight = 0.0;
-  double relative_rms = 0.0;   // of the dequantized weight against its source
-  double expected_kl = 0.0;    // what the planner expected of it
+  double relative_rms = 0.0;  // of the dequantized weight against its source
+  double expected_kl = 0.0;   // what the planner expected of it
 };
 
 struct Report {

@@ -39,7 +39,7 @@ std::vector<Point> points_of(const Report& report) {
     p.kl = is_original ? 0.0 : row.eval.mean_kl.value;
     p.error = std::isfinite(row.eval.mean_kl.error) ? row.eval.mean_kl.error : 0.0;
     p.label = row.label;
-    p.kind = i + 1 == report.rows.size() ? "ours" : is_original ? "original" : "rival";
+    p.kind = is_original ? "original" : i + 1 == report.rows.size() ? "ours" : "rival";
     points.push_back(p);
   }
   return points;
@@ -103,7 +103,8 @@ void put_size_chart(const Report& report, std::string* out) {
         i * kl_step, i == 0 ? 0 : kl_digits);
   }
   for (int i = 0; i * size_step <= size_end; ++i) {
-    const std::string tick = i == 0 ? "0" : format_size(static_cast<uint64_t>(i * size_step));
+    std::string tick = i == 0 ? "0" : format_size(static_cast<uint64_t>(i * size_step));
+    if (const size_t zero = tick.find(".0 "); zero != std::string::npos) tick.erase(zero, 2);
     put(out, "<text class=\"tick mid\" x=\"{:.1f}\" y=\"{}\">{}</text>\n", x_of(i * size_step),
         kBottom + 20, tick);
   }

@@ -61,8 +61,11 @@ Headline make_headline(const Report& report) {
   headline.detail =
       fmt::format("{} became {}", format_size(original.bytes), format_size(ours.bytes));
   if (report.budget_bytes > 0) {
-    const double used =
-        100.0 * static_cast<double>(ours.bytes) / static_cast<double>(report.budget_bytes);
+    // Rounded down: 99.99 % must not read as all of it.
+    const double used = std::floor(1e3 * static_cast<double>(ours.bytes) /
+                                       static_cast<double>(report.budget_bytes) +
+                                   1e-9) /
+                        10.0;
     headline.detail +=
         fmt::format(", {:.1f} % of the budget of {}", used, format_size(report.budget_bytes));
   }

@@ -1,0 +1,56 @@
+#include "base/threads.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <mutex>
+#include <set>
+#include <thread>
+#include <vector>
+
+namespace pare {
+namespace {
+
+TEST(ThreadPool, CallsEveryIndexOnce) {
+  for (int threads : {1, 2, 5}) {
+    ThreadPool pool(threads);
+    EXPECT_EQ(pool.threads(), threads);
+    // Many short loops one after the other: a worker that wakes late must not run an old body.
+    for (size_t count = 0; count < 200; ++count) {
+      std::vector<std::atomic<int>> calls(count);
+      pool.parallel_for(count, [&](size_t i) { ++calls[i]; });
+      for (size_t i = 0; i < count; ++i) ASSERT_EQ(calls[i], 1) << threads << " " << count;
+    }
+  }
+}
+
+TEST(ThreadPool, ReallyUsesItsThreads) {
+  ThreadPool pool(3);
+  std::mutex mutex;
+  std::set<std::thread::id> seen;
+  std::atomic<int> waiting{0};
+  pool.parallel_for(3, [&](size_t) {
+    // Nobody goes on before all three are in.
+    ++waiting;
+    while (waiting < 3) std::this_thread::yield();
+    std::lock_guard lock(mutex);
+    seen.insert(std::this_thread::get_id());
+  });
+  EXPECT_EQ(seen.size(), 3u);
+  EXPECT_EQ(seen.count(std::this_thread::get_id()), 1u);
+}
+
+TEST(ThreadPool, WritesAreVisibleAfterwards) {
+  ThreadPool pool(4);
+  std::vector<size_t> squares(10000);
+  pool.parallel_for(squares.size(), [&](size_t i) { squares[i] = i * i; });
+  for (size_t i = 0; i < squares.size(); ++i) ASSERT_EQ(squares[i], i * i);
+}
+
+TEST(ThreadPool, ZeroMeansOnePerProcessor) {
+  EXPECT_GE(available_processors(), 1);
+  EXPECT_EQ(ThreadPool(0).threads(), available_processors());
+}
+
+}  // namespace
+}  // namespace pare
