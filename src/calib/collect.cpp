@@ -86,7 +86,7 @@ class StatsCollector {
     PARE_ASSIGN_OR_RETURN(Streams streams,
                           embed_windows(model_, windows_, pool_, Progress::silent()));
     for (int b = 0; b < blocks; ++b) {
-      if (options_.gradients) inputs.push_back(streams);
+      if (options_.gradients) inputs.push_back(followed_only(streams));
       PARE_RETURN_IF_ERROR(forward(b, streams));
       progress_.advance(static_cast<uint64_t>(b + 1));
     }
@@ -103,6 +103,20 @@ class StatsCollector {
   }
 
  private:
+  // True for the windows that the backward pass follows.
+  bool followed(size_t window) const {
+    if (!options_.gradients) return false;
+    const size_t n = windows_.size(), k = std::min(options_.gradient_windows, n);
+    return window * k / n != (window + 1) * k / n;
+  }
+  Streams followed_only(const Streams& streams) const {
+    Streams kept(streams.size());
+    for (size_t w = 0; w < streams.size(); ++w) {
+      if (followed(w)) kept[w] = streams[w];
+    }
+    return kept;
+  }
+
   Status forward(int block, Streams& streams) {
     LaneSums sums;
     const auto sites = first_readers(model_.desc(), block);
@@ -155,16 +169,16 @@ class StatsCollector {
     gradients_.resize(windows_.size());
     PARE_RETURN_IF_ERROR(
         for_each_window(windows_.size(), pool_, progress_, [&](size_t w, int lane) -> Status {
-          torch::AutoGradMode grad(options_.gradients);
+          torch::AutoGradMode grad(followed(w));
           TorchHooks hooks = input_hooks(sites, sums, lane);
           auto on_input = std::move(hooks.on_linear);
           hooks.on_linear = [&](const Op& op, const torch::Tensor& input, torch::Tensor& output) {
             on_input(op, input, output);
             watch(op, output, gradients, lane);
           };
-          torch::Tensor stream = streams[w].detach().requires_grad_(options_.gradients);
+          torch::Tensor stream = streams[w].detach().requires_grad_(followed(w));
           PARE_ASSIGN_OR_RETURN(torch::Tensor logits, model_.epilogue(stream, &hooks));
-          if (!options_.gradients) return {};
+          if (!followed(w)) return {};
           torch::Tensor gradient;
           {
             torch::NoGradGuard no_grad;
@@ -189,6 +203,7 @@ class StatsCollector {
     LaneSums gradients;
     PARE_RETURN_IF_ERROR(
         for_each_window(windows_.size(), pool_, progress_, [&](size_t w, int lane) -> Status {
+          if (!followed(w)) return {};
           torch::AutoGradMode grad(true);
           TorchHooks hooks;
           hooks.on_linear = [&](const Op& op, const torch::Tensor&, torch::Tensor& output) {
@@ -224,6 +239,7 @@ class StatsCollector {
   Status embedding_gradients() {
     torch::Tensor sum;
     for (const torch::Tensor& gradient : gradients_) {
+      if (!gradient.defined()) continue;
       const torch::Tensor g = flat(gradient);
       const torch::Tensor squares = (g * g).sum(0, false, torch::kFloat64);
       sum = sum.defined() ? sum + squares : squares;
@@ -237,8 +253,11 @@ class StatsCollector {
     CalibrationStats stats;
     stats.chunks = static_cast<uint32_t>(windows_.size());
     stats.chunk_size = static_cast<uint32_t>(windows_.front().size());
-    double tokens = 0.0;
-    for (const auto& window : windows_) tokens += static_cast<double>(window.size());
+    double tokens = 0.0, followed_tokens = 0.0;
+    for (size_t w = 0; w < windows_.size(); ++w) {
+      tokens += static_cast<double>(windows_[w].size());
+      if (followed(w)) followed_tokens += static_cast<double>(windows_[w].size());
+    }
     const auto to_vector = [](const torch::Tensor& t) {
       const torch::Tensor f = t.to(torch::kFloat32).contiguous();
       return std::vector<float>(f.data_ptr<float>(), f.data_ptr<float>() + f.numel());
@@ -256,11 +275,13 @@ class StatsCollector {
           for (float& v : t.in_pivot) v /= static_cast<float>(tokens);
         }
         const auto gradient = output_grad2_.find(reader);
-        if (gradient != output_grad2_.end()) t.out_grad2 = to_vector(gradient->second / tokens);
+        if (gradient != output_grad2_.end()) {
+          t.out_grad2 = to_vector(gradient->second / followed_tokens);
+        }
       }
     }
     if (embedding_grad2_.defined()) {
-      stats.embedding_grad2 = to_vector(embedding_grad2_ / tokens);
+      stats.embedding_grad2 = to_vector(embedding_grad2_ / followed_tokens);
     }
     for (const auto& [name, t] : stats.tensors) {
       for (float v : t.in_sum2) {

@@ -53,7 +53,9 @@ Result<SiteMoments> output_moments(TorchModel& model, const Streams& streams, Th
 
 struct CollectOptions {
   bool pivots = true;     // measure in_pivot: full second moments, one block at a time
-  bool gradients = true;  // measure out_grad2: a backward pass over all windows
+  bool gradients = true;  // measure out_grad2: a backward pass
+  // Windows of the backward pass, spread over all: squared gradients average quickly.
+  size_t gradient_windows = 16;
   uint64_t seed = 1;      // of the tokens sampled for the Fisher information
 };
 
