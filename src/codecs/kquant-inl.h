@@ -51,33 +51,56 @@ HWY_INLINE void for_each_vector(const Body& body) {
 constexpr bool kOneLane = HWY_TARGET == HWY_SCALAR;
 HWY_INLINE V neighbour(V v) { return hn::Reverse2(Floats(), v); }
 
-// What of a group does not depend on levels: bounds of its columns and zero; sums of w, w x, w x^2.
+// What of a group does not depend on levels: sums of w, w x, w x^2, and the bounds of zero and
+// its columns. A column that weighs less than 1 / trust of the group's mean counts for the bounds
+// in proportion: it is better clipped than let to stretch the grids that the search starts from.
+// The more levels, the less clipping pays.
 struct Moments {
-  V lo, hi, w, x, xx;
+  V w, x, xx, lo, hi;
 };
+HWY_INLINE float trust_for(float levels) { return std::max(16.0f, levels * levels / 16.0f); }
 
 template <bool kPairs>
-HWY_INLINE Moments moments(const Tile& tile, size_t first) {
+HWY_INLINE Moments moments(const Tile& tile, size_t first, float trust) {
   const Floats d;
-  const auto run = [&](size_t lane) HWY_ATTR {
-    const V zero = hn::Zero(d);
-    Moments m{zero, zero, zero, zero, zero};
+  const V zero = hn::Zero(d), one = set(1.0f);
+  const auto add = [&](size_t lane, Moments* m) HWY_ATTR {
     for (size_t i = 0; i < kLanes; ++i) {
       const V x = hn::Load(d, tile.x + i * kLanes + lane);
       const V w = hn::Load(d, tile.w + i * kLanes + lane);
       const V wx = hn::Mul(w, x);
-      m = {hn::Min(m.lo, x), hn::Max(m.hi, x), hn::Add(m.w, w), hn::Add(m.x, wx),
-           hn::Add(m.xx, hn::Mul(wx, x))};
+      m->w = hn::Add(m->w, w);
+      m->x = hn::Add(m->x, wx);
+      m->xx = hn::Add(m->xx, hn::Mul(wx, x));
     }
-    return m;
   };
-  const Moments m = run(first);
-  if constexpr (!kPairs) return m;
-  const Moments n = kOneLane ? run(first ^ 1)
-                             : Moments{neighbour(m.lo), neighbour(m.hi), neighbour(m.w),
-                                       neighbour(m.x), neighbour(m.xx)};
-  return {hn::Min(m.lo, n.lo), hn::Max(m.hi, n.hi), hn::Add(m.w, n.w), hn::Add(m.x, n.x),
-          hn::Add(m.xx, n.xx)};
+  const auto bound = [&](size_t lane, V per_mean, Moments* m) HWY_ATTR {
+    for (size_t i = 0; i < kLanes; ++i) {
+      const V w = hn::Load(d, tile.w + i * kLanes + lane);
+      const V x =
+          hn::Mul(hn::Load(d, tile.x + i * kLanes + lane), hn::Min(one, hn::Mul(w, per_mean)));
+      m->lo = hn::Min(m->lo, x);
+      m->hi = hn::Max(m->hi, x);
+    }
+  };
+  Moments m{zero, zero, zero, zero, zero};
+  add(first, &m);
+  if constexpr (kPairs) {
+    Moments n{neighbour(m.w), neighbour(m.x), neighbour(m.xx), zero, zero};
+    if constexpr (kOneLane) {
+      n = {zero, zero, zero, zero, zero};
+      add(first ^ 1, &n);
+    }
+    m = {hn::Add(m.w, n.w), hn::Add(m.x, n.x), hn::Add(m.xx, n.xx), zero, zero};
+  }
+  const V per_mean = hn::Div(set(trust * static_cast<float>(kPairs ? 2 * kLanes : kLanes)), m.w);
+  bound(first, per_mean, &m);
+  if constexpr (kPairs) {
+    if constexpr (kOneLane) bound(first ^ 1, per_mean, &m);
+    m.lo = hn::Min(m.lo, neighbour(m.lo));
+    m.hi = hn::Max(m.hi, neighbour(m.hi));
+  }
+  return m;
 }
 
 // A tile from the first n columns (n a multiple of 16), the rest zero; importance null: ones.
@@ -130,27 +153,64 @@ struct EvenRounder {
 };
 
 // Levels from IQ4_NL's table. A cell of width 8 holds at most one of the 15 borders between
-// levels: the cell's number gives the border and the levels on its two sides.
+// levels, which lies half way between the levels of its two ends.
 struct TableRounder {
-  HWY_INLINE V level(V y) const { return pick(y, kCells.below, kCells.above); }
-  HWY_INLINE V index(V y) const { return pick(y, kCells.index_below, kCells.index_above); }
-
- private:
-  static HWY_INLINE V look_up(const float* table, hn::Vec<hn::RebindToSigned<Floats>> cell) {
-    const Floats d;
-#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL
-    return V{_mm512_permutex2var_ps(hn::Load(d, table).raw, cell.raw, hn::Load(d, table + 16).raw)};
-#else
-    return hn::GatherIndex(d, table, cell);
-#endif
+  HWY_INLINE V level(V y) const {
+    V below, above;
+    ends(y, &below, &above);
+    return hn::IfThenElse(over_border(y, below, above), above, below);
   }
 
-  static HWY_INLINE V pick(V y, const float* below, const float* above) {
-    const hn::RebindToSigned<Floats> di;
+  HWY_INLINE V index(V y) const {
+    V below, above;
+    ends(y, &below, &above);
+    const V first = hn::ConvertTo(Floats(), hn::GatherIndex(Ints(), kCells.index, cell(y)));
+    const M up = hn::And(over_border(y, below, above), hn::Gt(above, below));
+    return hn::Add(first, hn::IfThenElseZero(up, set(1.0f)));
+  }
+
+ private:
+  using Ints = hn::RebindToSigned<Floats>;
+
+  static HWY_INLINE M over_border(V y, V below, V above) {
+    return hn::Gt(hn::Add(y, y), hn::Add(below, above));
+  }
+
+  static HWY_INLINE hn::Vec<Ints> cell(V y) {
     const V in_cells = hn::Mul(hn::Add(y, set(128.0f)), set(0.125f));
-    const auto cell = hn::ConvertTo(di, clamp(in_cells, set(0.0f), set(31.0f)));
-    const M up = hn::Gt(y, look_up(kCells.border, cell));
-    return hn::IfThenElse(up, look_up(above, cell), look_up(below, cell));
+    return hn::ConvertTo(Ints(), clamp(in_cells, set(0.0f), set(31.0f)));
+  }
+
+  // The levels of the ends of y's cell.
+  static HWY_INLINE void ends(V y, V* below, V* above) {
+    const Floats d;
+    [[maybe_unused]] const Ints di;
+    const hn::Vec<Ints> c = cell(y);
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL
+    const auto look_up = [&](const float* table) HWY_ATTR {
+      return V{_mm512_permutex2var_ps(hn::Load(d, table).raw, c.raw, hn::Load(d, table + 16).raw)};
+    };
+    *below = look_up(kCells.level);
+    *above = look_up(kCells.level + 1);
+#elif HWY_TARGET == HWY_SCALAR
+    *below = hn::GatherIndex(d, kCells.level, c);
+    *above = hn::GatherIndex(d, kCells.level + 1, c);
+#else
+    // Two tables of 16 bytes. Bytes 1 and 3 of a lane look up the cell and the next; a byte with
+    // its highest bit set looks up 0, so that adding 112 or 240 leaves each table its own cells.
+    // The last cell has no border: its own level stands for the next one's.
+    const hn::Repartition<int8_t, Floats> di8;
+    const auto next = hn::Min(hn::Add(c, hn::Set(di, 1)), hn::Set(di, 31));
+    const auto bytes = hn::Or(hn::ShiftLeft<8>(c), hn::ShiftLeft<24>(next));
+    const auto in_table = [&](const int8_t* table, uint32_t mark) HWY_ATTR {
+      const auto index = hn::BitCast(
+          di8, hn::Add(bytes, hn::Set(di, static_cast<int32_t>((mark << 8) | (mark << 24)))));
+      return hn::BitCast(di, hn::TableLookupBytesOr0(hn::LoadDup128(di8, table), index));
+    };
+    const auto found = hn::Or(in_table(kCells.bytes, 0x70), in_table(kCells.bytes + 16, 0xf0));
+    *below = hn::ConvertTo(d, hn::ShiftRight<24>(hn::ShiftLeft<16>(found)));
+    *above = hn::ConvertTo(d, hn::ShiftRight<24>(found));
+#endif
   }
 };
 

@@ -40,7 +40,7 @@ HWY_INLINE void fit_groups(const Tile& tile, const AffineFormat& format, GroupFi
   const float max_level = static_cast<float>(format.max_level);
   const EvenRounder rounder{zero, set(max_level)};
   for_each_vector([&](size_t lane) HWY_ATTR {
-    const Moments m = moments<kPairs>(tile, lane);
+    const Moments m = moments<kPairs>(tile, lane, trust_for(max_level + 1.0f));
     store(m.w, lane, &fits->w);
     store(m.x, lane, &fits->x);
     store(m.xx, lane, &fits->xx);

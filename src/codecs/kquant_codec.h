@@ -12,7 +12,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <cstring>
 
 #include "base/half.h"
@@ -51,8 +50,10 @@ struct EvenLevels {
   static constexpr int kMaxLevel = kMax;
 
   static int nearest(float y) {
-    return static_cast<int>(
-        std::clamp(std::nearbyint(y), static_cast<float>(kMin), static_cast<float>(kMax)));
+    // Adding 1.5 * 2^23 leaves no bits for a fraction: rounds to nearest, ties to even. NaN gives
+    // the highest level.
+    const float inside = std::max(float{kMin}, std::min(float{kMax}, y));
+    return static_cast<int>((inside + 0x1.8p23f) - 0x1.8p23f);
   }
   static float level(int32_t code) { return static_cast<float>(code); }
   static void round(const float* x, const SpanParams& params, int n, int8_t* codes) {
@@ -96,8 +97,9 @@ class LayoutGrid final : public Grid {
   int32_t round(const SpanParams& params, int column, const float* x, const float*,
                 float* value) const override {
     const size_t g = static_cast<size_t>(column / Layout::kGroupLen);
-    const float step = params.scale[g];
-    const int code = Layout::nearest(step == 0.0f ? 0.0f : (*x - params.offset[g]) / step);
+    // As the row encoder computes it, so that both round alike.
+    const float inv = params.scale[g] == 0.0f ? 0.0f : 1.0f / params.scale[g];
+    const int code = Layout::nearest((*x - params.offset[g]) * inv);
     values(params, column, code, value);
     return code;
   }

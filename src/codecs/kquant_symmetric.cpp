@@ -22,12 +22,19 @@ struct GroupFits {
   LaneValues scale, ll, xx;
 };
 
+// A format's levels, and where the search for a group's scale starts.
+struct Levels {
+  float lowest, highest, count;
+  std::span<const float> starts;
+};
+const Levels kTableLevels = {kTable.front(), kTable.back(), 16.0f, kStartsTable};
+
 template <bool kPairs, class Rounder>
-HWY_INLINE void fit_groups(const Tile& tile, const Rounder& rounder, float lowest, float highest,
-                           std::span<const float> starts, GroupFits* fits) {
+HWY_INLINE void fit_groups(const Tile& tile, const Rounder& rounder, const Levels& levels,
+                           GroupFits* fits) {
   const V zero = set(0.0f);
   for_each_vector([&](size_t lane) HWY_ATTR {
-    const Moments m = moments<kPairs>(tile, lane);
+    const Moments m = moments<kPairs>(tile, lane, trust_for(levels.count));
     store(m.xx, lane, &fits->xx);
     const V extreme = hn::IfThenElse(hn::Gt(m.hi, hn::Neg(m.lo)), m.hi, m.lo);
     const V unit = divide(set(1.0f), extreme);
@@ -42,8 +49,8 @@ HWY_INLINE void fit_groups(const Tile& tile, const Rounder& rounder, float lowes
       best_den = hn::IfThenElse(better, s.ll, best_den);
       best_inv = hn::IfThenElse(better, inv, best_inv);
     };
-    for (const float start : starts) {
-      consider(hn::Mul(unit, set(start > 0.0f ? lowest * start : -highest * start)));
+    for (const float start : levels.starts) {
+      consider(hn::Mul(unit, set(start > 0.0f ? levels.lowest * start : -levels.highest * start)));
     }
     const V near = best_inv;
     for (const float stretch : kStretches) consider(hn::Mul(near, set(stretch)));
@@ -170,10 +177,10 @@ class SuperFit {
 };
 
 template <bool kPairs, class Rounder>
-HWY_INLINE void fit(const Tile& tile, const Rounder& rounder, float lowest, float highest,
-                    std::span<const float> starts, float min_code, SpanParams* params) {
+HWY_INLINE void fit(const Tile& tile, const Rounder& rounder, const Levels& levels, float min_code,
+                    SpanParams* params) {
   GroupFits fits;
-  fit_groups<kPairs>(tile, rounder, lowest, highest, starts, &fits);
+  fit_groups<kPairs>(tile, rounder, levels, &fits);
   const State best = SuperFit<kPairs, Rounder>(tile, rounder, min_code, fits).run();
   params->d = to_stored(tile, best.d);
   params->dmin = 0.0f;
@@ -189,26 +196,23 @@ void fit_even(const SymmetricFormat& format, const float* x, const float* import
   Tile tile;
   load_tile(x, importance, kTile, &tile);
   const float lowest = static_cast<float>(format.min_level);
-  const float highest = -lowest - 1.0f;
-  const auto starts =
-      format.min_level == -4 ? std::span<const float>(kStarts3) : std::span<const float>(kStarts6);
-  fit<false>(tile, EvenRounder{set(lowest), set(highest)}, lowest, highest, starts,
+  Levels levels{lowest, -lowest - 1.0f, -2.0f * lowest, kStarts6};
+  if (format.min_level == -4) levels.starts = kStarts3;
+  fit<false>(tile, EvenRounder{set(levels.lowest), set(levels.highest)}, levels,
              static_cast<float>(format.min_code), params);
 }
-
-constexpr float kLowest = kTable.front(), kHighest = kTable.back();
 
 void fit_table_columns(const float* x, const float* importance, SpanParams* params) {
   Tile tile;
   load_tile(x, importance, kTile, &tile);
-  fit<true>(tile, TableRounder(), kLowest, kHighest, kStartsTable, -32.0f, params);
+  fit<true>(tile, TableRounder(), kTableLevels, -32.0f, params);
 }
 
 void fit_table_groups(const float* x, const float* importance, size_t n, float* scales) {
   Tile tile;
   load_tile(x, importance, n, &tile);
   GroupFits fits;
-  fit_groups<true>(tile, TableRounder(), kLowest, kHighest, kStartsTable, &fits);
+  fit_groups<true>(tile, TableRounder(), kTableLevels, &fits);
   for (size_t g = 0; g < n / 32; ++g) scales[g] = to_stored(tile, fits.scale.v[2 * g]);
 }
 

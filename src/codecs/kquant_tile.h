@@ -35,29 +35,25 @@ struct alignas(64) LaneValues {
   }
 };
 
-// The table of 16 levels cut into 32 cells of width 8, the first from -128. At most one border
-// between levels lies in a cell.
+// The range of the 16 levels of kTable cut into 32 cells of width 8, the first from -128. At most
+// one border between levels lies in a cell, so the level at its begin, the level at the next
+// one's begin and their middle say all.
 struct Cells {
-  alignas(64) float border[32];
-  alignas(64) float below[32];  // the level of values in this cell up to the border
-  alignas(64) float above[32];
-  alignas(64) float index_below[32];
-  alignas(64) float index_above[32];
+  alignas(64) float level[48] = {};  // beyond 32: the highest level
+  alignas(64) int8_t bytes[32] = {};
+  alignas(64) int32_t index[32] = {};
 };
 
 constexpr Cells make_cells() {
-  Cells cells{};
-  for (int cell = 0; cell < 32; ++cell) {
-    const float begin = 8.0f * static_cast<float>(cell) - 128.0f;
-    const auto border = [](int i) { return 0.5f * static_cast<float>(kTable[i] + kTable[i + 1]); };
-    int i = 0;
-    while (i < 15 && border(i) < begin) ++i;
-    const bool inside = i < 15 && border(i) < begin + 8.0f;
-    cells.border[cell] = inside ? border(i) : 1000.0f;
-    cells.below[cell] = static_cast<float>(kTable[i]);
-    cells.index_below[cell] = static_cast<float>(i);
-    cells.above[cell] = static_cast<float>(kTable[inside ? i + 1 : i]);
-    cells.index_above[cell] = static_cast<float>(inside ? i + 1 : i);
+  Cells cells;
+  for (int cell = 0; cell < 48; ++cell) {
+    const int begin = 8 * cell - 128;
+    size_t i = 0;
+    while (i < 15 && kTable[i] + kTable[i + 1] < 2 * begin) ++i;
+    cells.level[cell] = static_cast<float>(kTable[i]);
+    if (cell >= 32) continue;
+    cells.bytes[cell] = kTable[i];
+    cells.index[cell] = static_cast<int32_t>(i);
   }
   return cells;
 }
@@ -72,10 +68,11 @@ inline float power_of_two(int e) {
   return std::bit_cast<float>(static_cast<uint32_t>(e + 127) << 23);
 }
 
-// v, in the tile's units, as the nearest finite f16 in the caller's units.
+// v, in the tile's units, as the nearest finite f16 in the caller's units; never -0, whose sign
+// SIMD targets do not agree on.
 inline float to_stored(const Tile& tile, float v) {
   const float scaled = std::clamp(v * power_of_two(tile.exponent), -65504.0f, 65504.0f);
-  return fp16_to_float(float_to_fp16(scaled));
+  return fp16_to_float(float_to_fp16(scaled)) + 0.0f;
 }
 
 // A stored value in the tile's units.
