@@ -6,6 +6,7 @@
 
 #include "base/rng.h"
 #include "calib/hessian_factor.h"
+#include "model/exec_torch/torch_error.h"
 
 namespace pare {
 namespace {
@@ -320,7 +321,7 @@ Status for_each_window(size_t windows, ThreadPool& pool, Progress& progress,
         try {
           status = body(w, static_cast<int>(lane));
         } catch (const std::exception& e) {
-          status = internal_error("{}", e.what());
+          status = torch_error("running the model", e);
         }
       }
       std::lock_guard lock(mutex);

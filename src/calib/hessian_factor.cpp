@@ -4,6 +4,8 @@
 #include <cmath>
 #include <numeric>
 
+#include "model/exec_torch/torch_error.h"
+
 namespace pare {
 
 Result<HessianFactor> HessianFactor::make(const torch::Tensor& hessian,
@@ -55,7 +57,7 @@ Result<HessianFactor> HessianFactor::make(const torch::Tensor& hessian,
     factor.upper = upper.to(torch::kFloat32);
     return factor;
   } catch (const std::exception& e) {
-    return internal_error("factoring a Hessian: {}", e.what());
+    return torch_error("factoring a Hessian", e);
   }
 }
 

@@ -10,6 +10,7 @@
 #include "formats/open.h"
 #include "model/arch/arch.h"
 #include "model/hf_names.h"
+#include "model/tokenizer/hf_to_gguf.h"
 
 namespace pare {
 namespace {
@@ -75,7 +76,13 @@ Status open_hf(const std::string& path, const OpenOptions& options, Model* model
   PARE_RETURN_IF_ERROR(arch->metadata_from_config(view, &keys));
   metadata.set("general.file_type", file_type(*model->tensors));
   metadata.set("general.quantization_version", uint32_t{2});
-  (void)options;
+  // Without tokenizer files the weights can still be worked on; what needs text will say so.
+  const bool has_tokenizer =
+      file_exists(path + "/tokenizer.json") || file_exists(path + "/tokenizer.model");
+  if (options.tokenizer && has_tokenizer) {
+    PARE_ASSIGN_OR_RETURN(const gguf::Metadata tokenizer, tokenizer_to_gguf(*directory));
+    for (const auto& entry : tokenizer) metadata.set(entry.key, entry.value);
+  }
   return {};
 }
 

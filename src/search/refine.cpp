@@ -28,7 +28,8 @@ Result<torch::Tensor> logits_of(TorchModel& model, const std::vector<int32_t>& w
   // Only some positions' logits are wanted: the epilogue works on rows alone.
   const int64_t first = length / 2;
   const int64_t count = std::min(kPositions, length - first);
-  const torch::Tensor rows = torch::arange(count, torch::kInt64) * (length - first) / count + first;
+  const torch::Tensor rows =
+      (torch::arange(count, torch::kInt64) * (length - first)).floor_divide(count) + first;
   stream = stream.index_select(1, rows);
   PARE_ASSIGN_OR_RETURN(torch::Tensor logits, model.epilogue(stream));
   return logits.squeeze(0).contiguous();

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "model/exec_torch/torch_error.h"
+
 namespace pare {
 namespace {
 
@@ -122,7 +124,7 @@ Result<EncodedTensor> gptq_encode(const Codec& codec, const torch::Tensor& weigh
     });
     return encoded;
   } catch (const std::exception& e) {
-    return internal_error("GPTQ: {}", e.what());
+    return torch_error("GPTQ", e);
   }
 }
 
@@ -156,7 +158,7 @@ Result<EncodedTensor> rtn_encode(const Codec& codec, const torch::Tensor& weight
     });
     return encoded;
   } catch (const std::exception& e) {
-    return internal_error("encoding: {}", e.what());
+    return torch_error("encoding", e);
   }
 }
 

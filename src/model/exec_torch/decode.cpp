@@ -1,6 +1,7 @@
 #include <ATen/Parallel.h>
 
 #include "codecs/codec.h"
+#include "model/exec_torch/torch_error.h"
 #include "model/exec_torch/torch_model.h"
 
 namespace pare {
@@ -24,7 +25,7 @@ Result<torch::Tensor> decode_tensor(const PackedTensor& packed) {
                      });
     return tensor;
   } catch (const std::exception& error) {
-    return internal_error("decoding {} {}: {}", from.name, packed.shape.to_string(), error.what());
+    return torch_error(fmt::format("decoding {} {}", from.name, packed.shape.to_string()), error);
   }
 }
 

@@ -1,5 +1,6 @@
 #include <cstring>
 
+#include "model/exec_torch/torch_error.h"
 #include "model/exec_torch/torch_model.h"
 
 namespace pare {
@@ -36,7 +37,7 @@ class TorchExecutor final : public Executor {
       std::memcpy(out.data(), result.contiguous().data_ptr<float>(), out.size_bytes());
       return {};
     } catch (const std::exception& error) {
-      return internal_error("running the model: {}", error.what());
+      return torch_error("running the model", error);
     }
   }
 

@@ -8,6 +8,7 @@
 #include "base/threads.h"
 #include "codecs/codec.h"
 #include "model/exec_torch/attention.h"
+#include "model/exec_torch/torch_error.h"
 
 namespace pare {
 namespace {
@@ -17,10 +18,8 @@ template <typename Body>
 auto guarded(const char* what, Body body) -> decltype(body()) {
   try {
     return body();
-  } catch (const c10::Error& error) {
-    return internal_error("{}: {}", what, error.what_without_backtrace());
   } catch (const std::exception& error) {
-    return internal_error("{}: {}", what, error.what());
+    return torch_error(what, error);
   }
 }
 
