@@ -59,6 +59,7 @@ svg .in{font-size:11px;font-variant-numeric:tabular-nums;pointer-events:none}
 margin-top:36px}
 .chart figcaption{max-width:19em;padding-bottom:52px;color:var(--soft);font-size:14px}
 svg.size{width:100%;min-width:540px}
+svg.size g text{paint-order:stroke;stroke:var(--bg);stroke-width:4px;stroke-linejoin:round}
 .original circle,.rival circle{fill:var(--card);stroke:var(--soft);stroke-width:2}
 .rival line{stroke:var(--soft);stroke-width:1.5}
 .ours circle{fill:var(--accent)}.ours line{stroke:var(--accent);stroke-width:2}

@@ -117,7 +117,7 @@ void put_size_chart(const Report& report, std::string* out) {
     put(out, "<text class=\"tick mid\" x=\"{:.1f}\" y=\"{}\">budget</text>\n",
         std::max(x, kLeft + 130), kTop);
   }
-  // The lowest first: a label that has to move goes down, into the free part of the picture.
+  // The highest first: a label that has to move goes down, past those that stand already.
   std::sort(points.begin(), points.end(),
             [](const Point& a, const Point& b) { return a.kl > b.kl; });
   Labels labels;
