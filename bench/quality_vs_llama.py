@@ -5,7 +5,7 @@
 Two readings per file: *run* is the file as llama.cpp runs it, with activations rounded to int8;
 *weights* is the file dequantized to F32 first, so that only the rounding of weights counts.
 
-Example: quality_vs_llama.py --pare build/release/pare --llama-bin .cache/peer/build/bin \\
+Example: quality_vs_llama.py --pare build/release/bin/pare --llama-bin .cache/peer/build/bin \\
              --calibration groups_merged.txt --text wiki.test.raw
 """
 

@@ -5,7 +5,7 @@ from an F16 GGUF of the same weights (its converter's time is not counted).
 The model is a random Llama of 1.1 B parameters. Runs are interleaved; the fastest of each is
 kept. Peak memory is resident memory with mapped file pages, which both programs use.
 
-Example: speed_vs_llama.py --pare build/release/pare --llama-bin .cache/peer/build/bin
+Example: speed_vs_llama.py --pare build/release/bin/pare --llama-bin .cache/peer/build/bin
 """
 
 from __future__ import annotations

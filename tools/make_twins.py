@@ -169,10 +169,10 @@ def main() -> int:
             print(f"make_twins: {name} does not compute the original's function", file=sys.stderr)
             return 1
         done.unlink(missing_ok=True)
-        hf_files.write_llama(folder, twin, args.dtype, hf_files.tokenizer_from_gguf(reader))
+        hf_files.write_llama(folder, stored, args.dtype, hf_files.tokenizer_from_gguf(reader))
         if gguf_path:
             gguf_path.parent.mkdir(parents=True, exist_ok=True)
-            hf_files.write_gguf(gguf_path, twin, args.dtype, reader, name)
+            hf_files.write_gguf(gguf_path, stored, args.dtype, reader, name)
         done.write_text(json.dumps({"made_by": stamp, "max_logit_difference": rounded}) + "\n")
     return 0
 
