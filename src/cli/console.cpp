@@ -37,6 +37,8 @@ bool is_number(std::string_view text) {
 void install_stop_handler() {
   std::signal(SIGINT, on_stop_signal);
   std::signal(SIGTERM, on_stop_signal);
+  // A write beyond the limit on file sizes shall fail like one on a full disk.
+  std::signal(SIGXFSZ, SIG_IGN);
 }
 
 bool stop_was_requested() { return stop_requested_flag.load(); }

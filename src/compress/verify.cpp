@@ -1,5 +1,6 @@
 #include "compress/verify.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/hash.h"
@@ -19,8 +20,7 @@ struct Sums {
     source2 += other.source2;
     other2 += other.other2;
     product += other.product;
-    // Not std::max: NaN must stay.
-    if (!(other.max_abs <= max_abs)) max_abs = other.max_abs;
+    max_abs = std::max(max_abs, other.max_abs);
   }
 };
 
@@ -49,7 +49,7 @@ Result<Sums> sum_errors(const PackedTensor& source, const PackedTensor& other, T
         row.source2 += static_cast<double>(x[c]) * x[c];
         row.other2 += static_cast<double>(y[c]) * y[c];
         row.product += static_cast<double>(x[c]) * y[c];
-        if (!(std::fabs(error) <= row.max_abs)) row.max_abs = std::fabs(error);
+        row.max_abs = std::max(row.max_abs, std::fabs(error));
       }
       parts[t].add(row);
     }
@@ -62,6 +62,8 @@ Result<Sums> sum_errors(const PackedTensor& source, const PackedTensor& other, T
 TensorError to_error(const Sums& sums) {
   const double norms = std::sqrt(sums.source2 * sums.other2);
   TensorError error{.error2 = sums.error2, .source2 = sums.source2, .max_abs = sums.max_abs};
+  // A NaN is lost in comparisons, never in a sum.
+  if (!std::isfinite(sums.error2)) error.max_abs = sums.error2;
   const double nothing = sums.error2 == 0.0 ? 0.0 : INFINITY;
   error.relative_rms = sums.source2 > 0.0 ? std::sqrt(sums.error2 / sums.source2) : nothing;
   error.cosine = norms > 0.0 ? sums.product / norms : sums.error2 == 0.0 ? 1.0 : 0.0;
