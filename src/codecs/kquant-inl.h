@@ -188,7 +188,8 @@ struct TableRounder {
     const hn::Vec<Ints> c = cell(y);
 #if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL
     const auto look_up = [&](const float* table) HWY_ATTR {
-      return V{_mm512_permutex2var_ps(hn::Load(d, table).raw, c.raw, hn::Load(d, table + 16).raw)};
+      return V{
+          _mm512_permutex2var_ps(hn::LoadU(d, table).raw, c.raw, hn::LoadU(d, table + 16).raw)};
     };
     *below = look_up(kCells.level);
     *above = look_up(kCells.level + 1);
