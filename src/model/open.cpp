@@ -111,6 +111,16 @@ Status open_by_form(ModelForm form, const std::string& path, const OpenOptions& 
       "with its config.json");
 }
 
+// Ids beyond the embedding's rows would be read from nowhere.
+Status check_vocabulary(const Model& model) {
+  const gguf::Value* tokens = model.metadata.find("tokenizer.ggml.tokens");
+  if (tokens == nullptr || tokens->array() == nullptr) return {};
+  const auto count = static_cast<int64_t>(tokens->array()->size());
+  if (count == model.desc.hparams.n_vocab) return {};
+  return corrupt("tensor token_embd.weight has {} rows, expected {}, one for each token",
+                 model.desc.hparams.n_vocab, count);
+}
+
 // Errors from deeper down name the key or the tensor; here the file is added, once.
 Status in_file(const Status& status, const std::string& path) {
   if (status.ok() || status.message().find(path) != std::string::npos) return status;
@@ -128,6 +138,7 @@ Result<Model> open_model(const std::string& path, const OpenOptions& options) {
   Result<ModelDesc> desc = describe_model(model.metadata, model.tensors->tensors());
   if (!desc.ok()) return in_file(desc.status(), path);
   model.desc = std::move(desc).value();
+  PARE_RETURN_IF_ERROR(in_file(check_vocabulary(model), path));
   PARE_ASSIGN_OR_RETURN(model.source_index,
                         check_tensors(model.desc, model.tensors->tensors(), path));
   return model;

@@ -53,6 +53,11 @@ Result<Hparams> read_hparams(const ArchInput& input, const KeyReader& keys,
   }
   if (embedding == nullptr) return not_found("tensor token_embd.weight is missing");
   h.n_vocab = embedding->shape.rank() == 2 ? embedding->shape[0] : 0;
+  PARE_ASSIGN_OR_RETURN(const int64_t vocabulary, keys.integer_or("vocab_size", h.n_vocab));
+  if (vocabulary != h.n_vocab) {
+    return corrupt("tensor token_embd.weight is {}, expected {} rows ({})",
+                   embedding->shape.to_string(), vocabulary, keys.key("vocab_size"));
+  }
   h.tied_output = !output;
   return h;
 }
