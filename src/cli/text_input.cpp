@@ -23,11 +23,9 @@ Result<std::vector<int32_t>> tokenize_text(const std::string& path, const Tokeni
 
 // One conversation per line: {"messages": [{"role", "content"}, ...]}, through the template.
 Result<std::vector<int32_t>> tokenize_chat(const std::string& path, const Tokenizer& tokenizer) {
-  if (tokenizer.chat_template().empty()) {
-    return invalid_argument("--chat: the model has no chat template; use --text");
-  }
+  auto chat = ChatTemplate::of(tokenizer);
+  if (!chat.ok()) return chat.status().with_context("--chat needs the model's template");
   PARE_ASSIGN_OR_RETURN(const std::string text, read_text(path, kMaxText));
-  PARE_ASSIGN_OR_RETURN(const ChatTemplate chat, ChatTemplate::from_tokenizer(tokenizer));
   std::vector<int32_t> tokens;
   std::istringstream lines(text);
   std::string line;
@@ -40,7 +38,7 @@ Result<std::vector<int32_t>> tokenize_chat(const std::string& path, const Tokeni
     if (!messages.is_array()) {
       return invalid_argument("{}: not a JSON object with \"messages\"", where);
     }
-    auto rendered = chat.render(messages, {.add_generation_prompt = false});
+    auto rendered = chat->render(messages);
     if (!rendered.ok()) return rendered.status().with_context(where);
     auto ids = tokenizer.encode(*rendered, {.add_special = false, .parse_special = true});
     if (!ids.ok()) return ids.status().with_context(where);
