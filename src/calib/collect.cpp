@@ -150,15 +150,13 @@ class StatsCollector {
   }
 
   Status keep_inputs(const LaneSums& sums) {
-    for (auto& [site, sum] : sums.total()) {
-      if (!options_.pivots) {
-        input_sum2_[site] = sum;
-        continue;
-      }
-      input_sum2_[site] = sum.diagonal().clone();
-      PARE_ASSIGN_OR_RETURN(const HessianFactor factor, HessianFactor::make(sum));
-      pivots_[site] = factor.pivot_cost;
+    const auto totals = sums.total();
+    for (const auto& [site, sum] : totals) {
+      input_sum2_[site] = options_.pivots ? sum.diagonal().clone() : sum;
     }
+    if (!options_.pivots) return {};
+    PARE_ASSIGN_OR_RETURN(auto factors, make_factors(totals, {}, pool_));
+    for (auto& [site, factor] : factors) pivots_[site] = std::move(factor.pivot_cost);
     return {};
   }
 

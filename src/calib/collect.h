@@ -56,7 +56,7 @@ struct CollectOptions {
   bool gradients = true;  // measure out_grad2: a backward pass
   // Windows of the backward pass, spread over all: squared gradients average quickly.
   size_t gradient_windows = 16;
-  uint64_t seed = 1;      // of the tokens sampled for the Fisher information
+  uint64_t seed = 1;  // of the tokens sampled for the Fisher information
 };
 
 // The statistics file's content: input moments and, if asked, output gradients.

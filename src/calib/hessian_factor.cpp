@@ -61,4 +61,19 @@ Result<HessianFactor> HessianFactor::make(const torch::Tensor& hessian,
   }
 }
 
+Result<std::map<int32_t, HessianFactor>> make_factors(
+    const std::map<int32_t, torch::Tensor>& hessians, const FactorOptions& options,
+    ThreadPool& pool) {
+  std::vector<std::pair<int32_t, torch::Tensor>> items(hessians.begin(), hessians.end());
+  std::vector<Result<HessianFactor>> made(items.size(), internal_error("not made"));
+  pool.parallel_for(items.size(),
+                    [&](size_t i) { made[i] = HessianFactor::make(items[i].second, options); });
+  std::map<int32_t, HessianFactor> factors;
+  for (size_t i = 0; i < items.size(); ++i) {
+    if (!made[i].ok()) return made[i].status();
+    factors.emplace(items[i].first, std::move(made[i]).value());
+  }
+  return factors;
+}
+
 }  // namespace pare

@@ -4,9 +4,11 @@
 #include <torch/torch.h>
 
 #include <cstdint>
+#include <map>
 #include <vector>
 
 #include "base/status.h"
+#include "base/threads.h"
 
 namespace pare {
 
@@ -33,5 +35,10 @@ struct HessianFactor {
   static Result<HessianFactor> make(const torch::Tensor& hessian,
                                     const FactorOptions& options = {});
 };
+
+// The factors of several sites, by the same keys, made at the same time.
+Result<std::map<int32_t, HessianFactor>> make_factors(
+    const std::map<int32_t, torch::Tensor>& hessians, const FactorOptions& options,
+    ThreadPool& pool);
 
 }  // namespace pare

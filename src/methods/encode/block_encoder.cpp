@@ -87,14 +87,14 @@ Status BlockEncoder::encode_block(int block) {
   Streams measured = streams_;
   PARE_RETURN_IF_ERROR(run_block(*torch_, block, measured, &moments, pool_, progress_));
   measured.clear();
-  for (auto& [site, moment] : moments.second_moment) {
-    PARE_ASSIGN_OR_RETURN(const HessianFactor factor,
-                          HessianFactor::make(moment / moments.tokens, options_.factor));
+  for (auto& [site, moment] : moments.second_moment) moment.div_(moments.tokens);
+  PARE_ASSIGN_OR_RETURN(const auto factors,
+                        make_factors(moments.second_moment, options_.factor, pool_));
+  for (const auto& [site, factor] : factors) {
     for (int32_t tensor : model_->desc.sites[static_cast<size_t>(site)].readers) {
       if (model_->source_index[static_cast<size_t>(tensor)] < 0) continue;
       PARE_RETURN_IF_ERROR(encode_matrix(tensor, factor));
     }
-    moment = torch::Tensor();
   }
   return {};
 }
