@@ -2,7 +2,7 @@
 // Errors: kUnsupported names the component that this build does not know.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 #include "base/status.h"
 #include "model/tokenizer/normalizer.h"

@@ -13,11 +13,12 @@
 
 #include "base/status.h"
 #include "formats/gguf/metadata.h"
-#include "formats/hf_directory.h"
 #include "model/tokenizer/bpe.h"
 #include "model/tokenizer/tokenizer_spec.h"
 
 namespace pare {
+
+class HfDirectory;
 
 struct EncodeOptions {
   bool add_special = true;    // BOS, EOS and the like where the model wants them
