@@ -203,7 +203,7 @@ Interpreter::Flow Interpreter::execute(const Statement& s) {
 namespace {
 
 // The variable `loop` of item i.
-Value loop_variable(const std::vector<Value>& items, size_t i, int64_t depth) {
+Value loop_variable(const std::vector<Value>& items, size_t i) {
   const auto n = static_cast<int64_t>(items.size());
   const auto at = static_cast<int64_t>(i);
   auto loop = std::make_shared<Namespace>();
@@ -215,8 +215,8 @@ Value loop_variable(const std::vector<Value>& items, size_t i, int64_t depth) {
                  {"first", Value(i == 0)},
                  {"last", Value(at + 1 == n)},
                  {"length", Value(n)},
-                 {"depth", Value(depth)},
-                 {"depth0", Value(depth - 1)},
+                 {"depth", Value(int64_t{1})},  // more only in recursive loops
+                 {"depth0", Value(int64_t{0})},
                  {"previtem", i == 0 ? Value() : items[i - 1]},
                  {"nextitem", i + 1 == items.size() ? Value() : items[i + 1]}};
   return Value(std::move(loop));
@@ -239,13 +239,9 @@ Interpreter::Flow Interpreter::execute_for(const Statement& s) {
   }
   if (!ok()) return Flow::kNormal;
   if (items.empty()) return s.bodies.size() > 1 ? execute(s.bodies[1]) : Flow::kNormal;
-  int64_t depth = 1;
-  for (size_t i = visible_from_; i < scopes_.size(); ++i) {
-    if (!scopes_[i].empty() && scopes_[i].front().first == "loop") ++depth;
-  }
   for (size_t i = 0; i < items.size() && step(); ++i) {
     scopes_.emplace_back();
-    scopes_.back().emplace_back("loop", loop_variable(items, i, depth));
+    scopes_.back().emplace_back("loop", loop_variable(items, i));
     bind(s, items[i]);
     const Flow flow = execute(s.bodies[0]);
     scopes_.pop_back();
