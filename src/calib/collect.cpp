@@ -7,6 +7,7 @@
 #include "base/rng.h"
 #include "calib/hessian_factor.h"
 #include "model/exec_torch/torch_error.h"
+#include "model/exec_torch/torch_threads.h"
 
 namespace pare {
 namespace {
@@ -311,6 +312,7 @@ Status for_each_window(size_t windows, ThreadPool& pool, Progress& progress,
   std::mutex mutex;
   Status first_error;
   pool.parallel_for(kCalibrationLanes, [&](size_t lane) {
+    follow_thread_setting();
     for (size_t w = lane; w < windows; w += kCalibrationLanes) {
       Status status;
       if (progress.stop_requested()) {

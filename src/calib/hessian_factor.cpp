@@ -5,11 +5,13 @@
 #include <numeric>
 
 #include "model/exec_torch/torch_error.h"
+#include "model/exec_torch/torch_threads.h"
 
 namespace pare {
 
 Result<HessianFactor> HessianFactor::make(const torch::Tensor& hessian,
                                           const FactorOptions& options) {
+  follow_thread_setting();
   try {
     torch::NoGradGuard no_grad;
     const int64_t n = hessian.size(0);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "model/exec_torch/torch_error.h"
+#include "model/exec_torch/torch_threads.h"
 
 namespace pare {
 namespace {
@@ -118,6 +119,7 @@ Result<EncodedTensor> gptq_encode(const Codec& codec, const torch::Tensor& weigh
                             encoded.decoded.data_ptr<float>());
     const int64_t tiles = (rows + kRowTile - 1) / kRowTile;
     pool.parallel_for(static_cast<size_t>(tiles), [&](size_t t) {
+      follow_thread_setting();
       torch::NoGradGuard no_grad;
       const int64_t begin = static_cast<int64_t>(t) * kRowTile;
       solver.solve_tile(begin, std::min(kRowTile, rows - begin));

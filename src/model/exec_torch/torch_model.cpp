@@ -1,14 +1,12 @@
 #include "model/exec_torch/torch_model.h"
 
-#include <ATen/Parallel.h>
-#include <dlfcn.h>
-
 #include <algorithm>
 
 #include "base/threads.h"
 #include "codecs/codec.h"
 #include "model/exec_torch/attention.h"
 #include "model/exec_torch/torch_error.h"
+#include "model/exec_torch/torch_threads.h"
 
 namespace pare {
 namespace {
@@ -16,19 +14,11 @@ namespace {
 // Runs `body`, with torch's exceptions turned into Status.
 template <typename Body>
 auto guarded(const char* what, Body body) -> decltype(body()) {
+  follow_thread_setting();
   try {
     return body();
   } catch (const std::exception& error) {
     return torch_error(what, error);
-  }
-}
-
-void set_threads(int threads) {
-  at::set_num_threads(threads);
-  // An OpenBLAS built on pthreads has a pool of its own, which torch does not know of.
-  using SetThreads = void (*)(int);
-  if (auto set = reinterpret_cast<SetThreads>(dlsym(RTLD_DEFAULT, "openblas_set_num_threads"))) {
-    set(threads);
   }
 }
 
@@ -49,7 +39,7 @@ struct TorchModel::Piece {
 Result<std::unique_ptr<TorchModel>> TorchModel::create(std::shared_ptr<const Model> model,
                                                        const TorchOptions& options) {
   return guarded("preparing the model", [&]() -> Result<std::unique_ptr<TorchModel>> {
-    set_threads(options.threads > 0 ? options.threads : available_processors());
+    set_torch_threads(options.threads > 0 ? options.threads : available_processors());
     std::unique_ptr<TorchModel> torch_model(new TorchModel());
     torch_model->model_ = std::move(model);
     torch_model->options_ = options;
