@@ -59,7 +59,9 @@ build() {
   shift
   say "build: preset $preset${*:+, $*}"
   mkdir -p "build/$preset"
-  cmake --preset "$preset" >"build/$preset/configure.log" 2>&1 ||
+  local launcher=()
+  if command -v ccache >/dev/null; then launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache); fi
+  cmake --preset "$preset" "${launcher[@]}" >"build/$preset/configure.log" 2>&1 ||
     { tail -n 30 "build/$preset/configure.log"; die "cmake --preset $preset failed"; }
   cmake --build "build/$preset" -j "$JOBS" ${*:+--target "$@"} >"build/$preset/build.log" 2>&1 ||
     { grep -A 12 -m 5 -E 'error|FAILED' "build/$preset/build.log" || tail -n 40 "build/$preset/build.log"

@@ -19,6 +19,9 @@ except ImportError:
 
 PROMPT = [1, 5, 900, 200, 17, 333, 64, 700, 2, 41, 512, 86]
 VOCABULARY = 1024
+# The server gives no probabilities for a token that is half a UTF-8 character, so a letter is
+# forced; the probabilities are those before that.
+LETTER_A = 1 + ord("A")
 
 
 # All that can be written; test_list_is_complete holds it to what the program offers.
@@ -42,7 +45,7 @@ def log_probabilities(model: pathlib.Path) -> "np.ndarray":
     server = xllamacpp.Server(params)
     answer = server.handle_completions({
         "prompt": PROMPT, "n_predict": 1, "n_probs": VOCABULARY, "temperature": 0.0,
-        "cache_prompt": False})
+        "cache_prompt": False, "logit_bias": [[LETTER_A, 100.0]]})
     values = np.full(VOCABULARY, np.nan)
     for entry in answer["choices"][0]["logprobs"]["content"][0]["top_logprobs"]:
         values[entry["id"]] = entry["logprob"]
@@ -80,15 +83,15 @@ class EveryPreset(Program):
         self.json("convert", out, "-o", floats, "--type", "F32")
         run, meant = log_probabilities(out), log_probabilities(floats)
         self.assertTrue(np.isfinite(run).all(), "llama.cpp gave fewer tokens than there are")
-        # llama.cpp rounds activations to 8 bits (float types: not at all, but half precision in
-        # attention); the weights are the same.
+        # The weights are the same; llama.cpp rounds activations to 8 bits, which comes to 0.05 of
+        # the spread here. One wrong scale in one block is beyond this.
         spread = meant.std()
-        self.assertLess(np.abs(run - meant).max(), 0.25 * spread)
-        self.assertLess(divergence(meant, run), 0.002 * max(1.0, spread ** 2))
-        # And they are still the model: closer to it than an unrelated answer would be.
-        correlation = np.corrcoef(self.original, meant)[0, 1]
-        bits = float(self.json("inspect", out)["bits_per_weight"])
-        self.assertGreater(correlation, 0.98 if bits > 4 else 0.85 if bits > 2.5 else 0.3)
+        self.assertLess(np.abs(run - meant).max(), 0.12 * spread)
+        self.assertLess(divergence(meant, run), 1e-4)
+        # And they are still the model, as far as random weights let so few bits be.
+        bits = self.json("inspect", out)["bits_per_weight"]
+        least = 0.95 if bits > 4.3 else 0.85 if bits > 3.4 else 0.5 if bits > 2 else 0.1
+        self.assertGreater(np.corrcoef(self.original, meant)[0, 1], least)
         for file in (out, floats):
             file.unlink()
 
