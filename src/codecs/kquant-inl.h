@@ -144,7 +144,10 @@ HWY_INLINE V round_to_half(V v, V tiny) {
   return hn::Mul(hn::Round(hn::Div(v, quantum)), quantum);
 }
 
-HWY_INLINE V half_quantum(const Tile& tile) { return set(0x1p-24f * power_of_two(-tile.exponent)); }
+// Never 0, by which 0 would be divided.
+HWY_INLINE V half_quantum(const Tile& tile) {
+  return set(std::max(0x1p-24f * power_of_two(-tile.exponent), 0x1p-126f));
+}
 
 // Levels that are the integers in [lo, hi].
 struct EvenRounder {

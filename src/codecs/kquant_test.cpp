@@ -101,6 +101,15 @@ TEST_P(KQuant, RowsThatAreAllOfOneSignAreKept) {
   }
 }
 
+TEST_P(KQuant, HugeRowsOfOneSignStayFinite) {
+  Rng rng(17);
+  for (float sign : {-1.0f, 1.0f}) {
+    std::vector<float> x(512);
+    for (float& v : x) v = sign * static_cast<float>((0.1 + 0.9 * rng.uniform()) * 3.4e38);
+    for (float v : decode(c, encode(c, x, nullptr), x.size())) ASSERT_TRUE(std::isfinite(v));
+  }
+}
+
 // The stored scales are the best that their neighbours are: no group gains much by another code.
 TEST_P(KQuant, NoScaleCodeCanBeBettered) {
   if (c.block_len != 256) GTEST_SKIP() << "has no scale codes";
