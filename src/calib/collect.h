@@ -55,7 +55,7 @@ struct CollectOptions {
   bool pivots = true;     // measure in_pivot: full second moments, one block at a time
   bool gradients = true;  // measure out_grad2: a backward pass
   // Windows of the backward pass, spread over all: squared gradients average quickly.
-  size_t gradient_windows = 16;
+  size_t gradient_windows = 12;
   uint64_t seed = 1;  // of the tokens sampled for the Fisher information
 };
 

@@ -25,7 +25,7 @@ using TokenWindows = std::vector<std::vector<int32_t>>;
 
 struct RefineOptions {
   int rounds = 1;       // of measuring and solving again
-  int64_t windows = 8;  // measured on this many windows
+  int64_t windows = 6;  // measured on this many windows
 };
 
 class Backend {
