@@ -17,7 +17,7 @@ class Hasher {
   // One field: its length is part of the hash.
   void add(std::span<const std::byte> bytes) {
     add_piece(bytes);
-    flush();
+    end_field();
   }
   // A piece of a field: how a stream is cut into pieces does not matter.
   void add_piece(std::span<const std::byte> bytes) {
@@ -60,7 +60,9 @@ class Hasher {
     }
   }
   void flush() {
-    if (length_ == 0) return;
+    if (length_ > 0) end_field();
+  }
+  void end_field() {
     if (pending_ > 0) mix(word_);
     mix(length_);
     word_ = 0;

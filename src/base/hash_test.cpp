@@ -24,6 +24,12 @@ TEST(Hasher, PiecesDoNotMatterFieldsDo) {
   two.add_text("c");
   one.add_text("abc");
   EXPECT_NE(two.hex(), one.hex());
+  Hasher before, after;
+  before.add_text("");
+  before.add_text("a");
+  after.add_text("a");
+  after.add_text("");
+  EXPECT_NE(before.hex(), after.hex());
 }
 
 TEST(Hasher, EveryBitCounts) {

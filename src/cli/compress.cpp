@@ -226,7 +226,6 @@ class Job {
       fmt::print("{}\n", json_report(report_));
     } else {
       fmt::print("{}", text_report(report_));
-      for (const std::string& line : report_.proof) fmt::print("{}\n", line);
       if (!args_.report.empty()) fmt::print("report: {}\n", args_.report);
     }
     const EvalResult& ours = report_.rows.back().eval;

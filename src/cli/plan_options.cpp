@@ -134,11 +134,13 @@ Result<Plan> preset_plan(const Model& model, const PlanOptions& options, bool ha
                           writable_codec(options.embedding_type, "--token-embedding-type"));
   }
   const Hparams& h = model.desc.hparams;
+  PARE_ASSIGN_OR_RETURN(const uint32_t experts,
+                        model.metadata.get_u32(model.desc.arch + ".expert_count", 0));
   const PresetModel facts{.arch = model.desc.arch,
                           .n_layer = static_cast<int>(h.n_block),
                           .n_head = h.n_head,
                           .n_head_kv = h.n_head_kv,
-                          .n_expert = 0};
+                          .n_expert = static_cast<int>(experts)};
   PARE_ASSIGN_OR_RETURN(const auto choices,
                         choose_codecs(*preset, facts, preset_tensors, preset_options));
   Plan plan;

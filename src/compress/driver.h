@@ -45,6 +45,7 @@ struct DriveOptions {
 
 struct DriveResult {
   std::vector<std::string> files;
+  std::vector<std::string> headers;  // of each file: the bytes before the weights
   uint64_t file_bytes = 0;
   size_t restored = 0;              // tensors that an earlier run had finished
   std::vector<std::string> hashes;  // of each tensor's bytes, in plan order

@@ -90,6 +90,14 @@ Result<VerifyResult> verify_output(const Model& source, const Plan& plan,
   if (!(file.metadata() == output_metadata(plan, source))) {
     return broken_promise("{}: its metadata is not what was written", path);
   }
+  for (size_t i = 0; i < written.files.size(); ++i) {
+    PARE_ASSIGN_OR_RETURN(const auto part, MappedFile::open(written.files[i]));
+    const auto header = std::as_bytes(std::span(written.headers[i]));
+    if (part->bytes().size() < header.size() ||
+        !std::equal(header.begin(), header.end(), part->bytes().begin())) {
+      return broken_promise("{}: its header is not what was written", written.files[i]);
+    }
+  }
   if (file.file_bytes() != written.file_bytes) {
     return broken_promise("{}: {} bytes on disk, {} planned", path, file.file_bytes(),
                           written.file_bytes);
