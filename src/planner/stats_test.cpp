@@ -14,7 +14,10 @@ namespace {
 using testing::HasSubstr;
 
 std::string scratch(const std::string& name) {
-  return (std::filesystem::temp_directory_path() / ("pare_stats_test_" + name)).string();
+  const auto* test = testing::UnitTest::GetInstance()->current_test_info();
+  return (std::filesystem::temp_directory_path() /
+          ("pare_stats_test_" + std::string(test->name()) + name))
+      .string();
 }
 
 TEST(Stats, ComeBackAsTheyWere) {

@@ -42,7 +42,10 @@ class SearchTest : public testing::Test {
       }
       windows_.push_back(std::move(window));
     }
-    directory_ = std::filesystem::temp_directory_path() / "pare_search_test";
+    // Tests run at the same time, each in a process of its own.
+    directory_ = std::filesystem::temp_directory_path() /
+                 fmt::format("pare_search_test_{}",
+                             testing::UnitTest::GetInstance()->current_test_info()->name());
     std::filesystem::create_directories(directory_);
   }
   void TearDown() override { std::filesystem::remove_all(directory_); }

@@ -60,7 +60,7 @@ INSTANTIATE_TEST_SUITE_P(Codecs, GptqOnto,
                          testing::Values(CodecId::kQ4_0, CodecId::kQ5_1, CodecId::kIQ4_NL,
                                          CodecId::kIQ4_XS, CodecId::kQ2_K, CodecId::kQ3_K,
                                          CodecId::kQ4_K, CodecId::kQ5_K, CodecId::kQ6_K),
-                         [](const auto& info) { return std::string(codec(info.param).name); });
+                         [](const auto& test) { return std::string(codec(test.param).name); });
 
 TEST(Gptq, IsRoundToNearestWhereInputsAreIndependent) {
   ThreadPool pool(1);
