@@ -1,5 +1,5 @@
-// Writes a small valid input of every kind: DIRECTORY/{gguf,safetensors,hf_config}/*. Seeds for
-// fuzzing, and what the replay tests run on.
+// Writes a small valid input of every kind: DIRECTORY/{gguf,safetensors,hf_config,arch}/*. Seeds
+// for fuzzing, and what the replay tests run on.
 
 #include <cstdio>
 #include <filesystem>
@@ -96,9 +96,24 @@ Status config_seeds() {
 "layer_norm_epsilon":1e-5,"activation_function":"gelu_new"})");
 }
 
+// One per architecture, as it is and with a key changed (arch_fuzz.cpp: architecture, two bytes of
+// tensors that are there, then keys with their values).
+Status arch_seeds() {
+  for (char arch = 0; arch < 7; ++arch) {
+    const std::string start{arch, '\x3b', '\x00'};
+    PARE_RETURN_IF_ERROR(save(fmt::format("arch/{}-plain", int{arch}), start));
+    for (char key = 0; key < 29; ++key) {
+      const std::string change = start + std::string{key, '\x01', '\x17', '\x08'};
+      PARE_RETURN_IF_ERROR(save(fmt::format("arch/{}-{}", int{arch}, int{key}), change));
+    }
+  }
+  return {};
+}
+
 Status make_all() {
   PARE_RETURN_IF_ERROR(gguf_seeds());
   PARE_RETURN_IF_ERROR(safetensors_seeds());
+  PARE_RETURN_IF_ERROR(arch_seeds());
   return config_seeds();
 }
 

@@ -51,6 +51,10 @@ Status gemma_config_from_metadata(const GemmaTraits& traits, const KeyReader& ke
   PARE_ASSIGN_OR_RETURN(const float scale,
                         keys.real_or("attention.scale", implied_scale(traits, h.n_block, h.n_embd,
                                                                       h.n_head, h.head_dim)));
+  if (!(scale > 0.0f)) {
+    return corrupt("metadata: {} is {}, expected a positive number", keys.key("attention.scale"),
+                   scale);
+  }
   (*config)["query_pre_attn_scalar"] = std::lround(1.0 / (double{scale} * scale));
   for (const char* key : {"attn_logit_softcapping", "final_logit_softcapping"}) {
     if (!keys.has(key)) {
