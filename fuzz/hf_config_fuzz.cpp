@@ -14,13 +14,15 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto again = parse_json(config->dump(), "config.json");
   PARE_CHECK(again.ok() && *again == *config, "JSON survives");
 
+  // A description has at most as many blocks as there are tensors.
+  static const std::vector<TensorInfo> tensors(100, {"t", {1}, CodecId::kF32, 4});
   for (const Architecture* arch : all_architectures()) {
     gguf::Metadata metadata;
     metadata.set("general.architecture", arch->name);
     KeyWriter keys(&metadata, arch->name);
     if (!arch->metadata_from_config(HfConfig(*config), &keys).ok()) continue;
-    const auto desc = describe_model(metadata, {});
-    PARE_CHECK(!desc.ok() || desc->tensors.size() < 1'000'000, "an absurd number of tensors");
+    const auto desc = describe_model(metadata, tensors);
+    PARE_CHECK(!desc.ok() || desc->tensors.size() < 10'000, "an absurd number of tensors");
   }
   return 0;
 }
