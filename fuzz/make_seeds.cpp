@@ -1,5 +1,5 @@
-// Writes a small valid input of every kind: DIRECTORY/{gguf,safetensors,hf_config,arch}/*. Seeds
-// for fuzzing, and what the replay tests run on.
+// Writes a small valid input of every kind: DIRECTORY/{gguf,safetensors,hf_config,arch,
+// jinja,tokenizer}/*. Seeds for fuzzing, and what the replay tests run on.
 
 #include <cstdio>
 #include <filesystem>
@@ -110,7 +110,26 @@ Status arch_seeds() {
   return {};
 }
 
+Status text_seeds() {
+  PARE_RETURN_IF_ERROR(save("jinja/chat",
+                            "{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] | trim }}"
+                            "{% if loop.last and add_generation_prompt %}<|a|>{% endif %}"
+                            "{% endfor %}{{ tools | tojson }}"));
+  PARE_RETURN_IF_ERROR(save("jinja/macro",
+                            "{% macro f(x, y=2) %}{{ x ~ y }}{% endmacro %}"
+                            "{% set ns = namespace(n=0) %}{% for i in range(3) %}"
+                            "{% set ns.n = ns.n + i %}{% endfor %}{{ f(ns.n) }}"));
+  for (char choice = 0; choice < 40; ++choice) {
+    PARE_RETURN_IF_ERROR(
+        save(fmt::format("tokenizer/text-{}", int{choice}),
+             std::string{'\2', choice} + "abc  don't 12345\n\t\xc3\xa9 <|end|> x"));
+  }
+  return save("tokenizer/json", std::string("\0\0", 2) + R"({"model":{"type":"BPE",
+"vocab":{"a":0,"b":1,"ab":2},"merges":["a b"]},"added_tokens":[]})");
+}
+
 Status make_all() {
+  PARE_RETURN_IF_ERROR(text_seeds());
   PARE_RETURN_IF_ERROR(gguf_seeds());
   PARE_RETURN_IF_ERROR(safetensors_seeds());
   PARE_RETURN_IF_ERROR(arch_seeds());

@@ -8,6 +8,7 @@
 #include "formats/hf_directory.h"
 #include "formats/safetensors/writer.h"
 #include "model/hf_names.h"
+#include "model/tokenizer/gguf_to_hf.h"
 
 namespace pare {
 namespace {
@@ -187,6 +188,12 @@ Result<std::vector<std::string>> write_companions(const Model& model,
     }
     return names;
   }
+  if (!model.metadata.contains("tokenizer.ggml.model")) return names;
+  PARE_ASSIGN_OR_RETURN(const HfTokenizerFiles files, tokenizer_to_hf(model.metadata));
+  PARE_RETURN_IF_ERROR(write_text_atomically(directory.path("tokenizer.json"), files.tokenizer));
+  PARE_RETURN_IF_ERROR(
+      write_text_atomically(directory.path("tokenizer_config.json"), files.tokenizer_config));
+  names.insert(names.end(), {"tokenizer.json", "tokenizer_config.json"});
   return names;
 }
 
