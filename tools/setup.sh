@@ -49,8 +49,8 @@ ensure_venv() {
   say "python: installing into $VENV:" ${missing}
   [[ -x $VENV/bin/python ]] || python3 -m venv "$VENV"
   "$VENV/bin/pip" install -q --disable-pip-version-check ${missing}
-  cat "$stamp" <(echo "$missing") 2>/dev/null | sort -u >"$stamp.new"
-  mv "$stamp.new" "$stamp"
+  touch "$stamp"
+  sort -u -o "$stamp" "$stamp" <(echo "$missing")
 }
 
 # build PRESET [TARGET...]
