@@ -1,0 +1,25 @@
+// Matrix products with packed weights: y = x w^T + bias, the one operation in which a model
+// spends its time. Kernels are chosen at run time from the list (list.h) by codec and by what
+// the CPU can do.
+#pragma once
+
+#include <cstdint>
+
+#include "base/status.h"
+#include "base/threads.h"
+#include "kernels/activations.h"
+#include "tensor/tensor.h"
+
+namespace pare {
+
+// Checks once, when a model is loaded, that there is a kernel for this weight: kUnsupported names
+// the codec; kInvalidArgument if the bytes are not as many as the shape needs.
+Status check_matmul(const PackedTensor& weight);
+
+// y[t * y_stride + r] = sum_c w[r, c] x[t, c] + bias[r] for all tokens t of x and all rows r.
+// weight: [rows, columns], columns equal to x.columns(). bias: rows floats, or null.
+// Sums do not depend on the number of threads.
+void matmul(const PackedTensor& weight, Activations& x, const float* bias, float* y,
+            int64_t y_stride, ThreadPool& pool);
+
+}  // namespace pare
