@@ -24,8 +24,9 @@
 namespace pare {
 
 struct TorchOptions {
-  int threads = 0;                          // 0: all processors
-  uint64_t keep_bytes = uint64_t{6} << 30;  // decoded weights are kept while they fit in this
+  int threads = 0;  // 0: all processors
+  // Decoded weights are kept while they fit in this; others are decoded again when needed.
+  uint64_t keep_bytes = uint64_t{512} << 20;
 };
 
 // Called after each linear operation (also the output matrix). `op.weight` tells which one;
