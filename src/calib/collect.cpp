@@ -135,7 +135,7 @@ class StatsCollector {
   Streams followed_only(const Streams& streams) const {
     Streams kept(streams.size());
     for (size_t w = 0; w < streams.size(); ++w) {
-      if (followed(w)) kept[w] = streams[w];
+      if (followed(w)) kept[w] = streams[w].to(torch::kBFloat16);  // half the largest thing kept
     }
     return kept;
   }
@@ -234,7 +234,7 @@ class StatsCollector {
           hooks.on_linear = [&](const Op& op, const torch::Tensor& input, torch::Tensor& output) {
             watch(op, input, output, gradients, lane);
           };
-          torch::Tensor stream = inputs[w].detach().requires_grad_(true);
+          torch::Tensor stream = inputs[w].to(torch::kFloat32).requires_grad_(true);
           PARE_ASSIGN_OR_RETURN(torch::Tensor out, model_.block(block, stream, &hooks));
           out.backward(gradients_[w]);
           gradients_[w] = stream.grad().detach();

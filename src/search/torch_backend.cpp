@@ -1,3 +1,5 @@
+#include <malloc.h>
+
 #include "calib/collect.h"
 #include "calib/sample.h"
 #include "compress/backend.h"
@@ -66,6 +68,11 @@ class TorchBackend final : public Backend {
 }  // namespace
 
 extern "C" Backend* pare_backend() {
+#ifdef __GLIBC__
+  // Tensors come and go in many sizes: what is freed goes back to the system at once, or the heap
+  // grows to twice what is in use.
+  mallopt(M_MMAP_THRESHOLD, 1 << 20);
+#endif
   static TorchBackend backend;
   return &backend;
 }
