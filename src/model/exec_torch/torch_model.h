@@ -38,7 +38,7 @@ struct TorchHooks {
 // Keys and values of the tokens before, by block, for generation: pass the same cache with every
 // piece of a text.
 struct TorchCache {
-  std::vector<torch::Tensor> keys, values;  // [batch, tokens, kv heads * head size]
+  std::vector<torch::Tensor> keys, values;  // [batch * kv heads, capacity, head size]
   int64_t length = 0;                       // tokens before the present piece
 };
 
@@ -74,6 +74,7 @@ class TorchModel {
   Result<torch::Tensor> attention(const Op& op, const std::vector<torch::Tensor>& values,
                                   const Piece& piece);
   Result<torch::Tensor> rope(const Op& op, const torch::Tensor& x, int64_t first);
+  Result<torch::Tensor> linear(const Op& op, const torch::Tensor& x);
   Result<torch::Tensor> embedding(const Op& op, const torch::Tensor& tokens);
   Status check_stream(const torch::Tensor& stream) const;
   void release_if_over_budget(int block);
