@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <functional>
-#include <numeric>
 
 #include "base/rng.h"
 
@@ -29,9 +27,9 @@ std::vector<int64_t> draw(torch::Tensor logits, double temperature, bool careful
   std::vector<double> cumulative(static_cast<size_t>(columns));
   for (int64_t row = 0; row < probabilities.size(0); ++row) {
     const float* p = probabilities.data_ptr<float>() + row * columns;
-    std::partial_sum(p, p + columns, cumulative.begin(), std::plus<double>());
-    const auto at = std::upper_bound(cumulative.begin(), cumulative.end(),
-                                     rng.uniform() * cumulative.back());
+    double sum = 0.0;
+    for (int64_t i = 0; i < columns; ++i) cumulative[static_cast<size_t>(i)] = sum += p[i];
+    const auto at = std::upper_bound(cumulative.begin(), cumulative.end(), rng.uniform() * sum);
     const int64_t column = std::min<int64_t>(at - cumulative.begin(), columns - 1);
     tokens.push_back(careful ? ids[row][column].item<int64_t>() : column);
   }
