@@ -56,8 +56,7 @@ class PartCompiler {
         }
         step.out = place(product.out) = allocate(product.out, width(op));
         ++i;
-        steps->push_back(std::move(step));
-        linear_input_ = {};
+        finish(std::move(step), steps);
         continue;
       }
       if (op.kind == OpKind::kLinear) {
@@ -68,20 +67,31 @@ class PartCompiler {
       if (op.kind == OpKind::kAttention) {
         step.layer = static_cast<int32_t>(program_->attentions.size());
         program_->attentions.push_back(&op);
+        linear_input_ = {};  // what follows may run for fewer tokens
       }
       const int64_t columns = width(op);
       // Row by row, an element after the other: such a result may replace what it is made of.
       if (in_place(op.kind)) free_after(i, op);
       step.out = place(op.out) = allocate(op.out, columns);
       if (!in_place(op.kind)) free_after(i, op);
-      if (linear_input_.slot == step.out.slot && op.kind != OpKind::kLinear) linear_input_ = {};
-      if (op.kind == OpKind::kLinear && step.out.slot == linear_input_.slot) linear_input_ = {};
-      steps->push_back(std::move(step));
+      for (const ValuePlace& in : step.in) {
+        if (in.slot == step.out.slot && !row_by_row(op.kind)) {
+          return unsupported("an operation that writes over what it reads");
+        }
+      }
+      finish(std::move(step), steps);
     }
     return {};
   }
 
  private:
+  void finish(Step step, std::vector<Step>* steps) {
+    if (step.out.slot == linear_input_.slot) linear_input_ = {};
+    steps->push_back(std::move(step));
+  }
+  static bool row_by_row(OpKind kind) {
+    return kind != OpKind::kLinear && kind != OpKind::kAttention;
+  }
   static bool known(OpKind kind) { return kind <= OpKind::kSoftcap; }
   static bool same(const ValuePlace& a, const ValuePlace& b) {
     return a.slot == b.slot && a.begin == b.begin && a.width == b.width;
