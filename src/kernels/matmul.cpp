@@ -1,11 +1,194 @@
 #include "kernels/matmul.h"
 
 #include <algorithm>
-#include <vector>
 
 #include "codecs/codec.h"
+#include "kernels/core.h"
+#include "kernels/unpack.h"
 
 namespace pare {
+namespace {
+
+// Rows of a piece of work with many tokens: their panels stay in the second-level cache while all
+// tokens pass.
+constexpr int64_t kBlockRows = 64;
+// Rows of a piece of work with few tokens.
+constexpr int64_t kFewRows = 16;
+constexpr int64_t kMaxFewTokens = 16;
+
+// What a thread needs to work with; made once for each.
+struct Scratch {
+  AlignedBuffer<PlanarPiece> pieces;
+  AlignedBuffer<uint8_t> level;
+  AlignedBuffer<float> scale, offset;
+  AlignedBuffer<float> floats, float_panel;
+};
+Scratch& scratch() {
+  thread_local Scratch s;
+  return s;
+}
+
+struct Task {
+  const PackedTensor& weight;
+  const Codec& codec;
+  const Core& core;
+  Activations& x;
+  const float* bias;
+  float* y;
+  int64_t y_stride;
+  ThreadPool& pool;
+  int64_t rows = weight.shape.rows(), columns = weight.shape.columns(), tokens = x.tokens();
+
+  const std::byte* packed(int64_t row, int64_t column) const {
+    return weight.bytes.data() + codec.row_bytes(row * columns + column);
+  }
+};
+
+int64_t round_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
+
+// Calls body(first row, row count) for pieces of at most `most` rows, multiples of `unit`; fewer
+// where there would not be enough pieces for the threads.
+template <class Body>
+void for_row_blocks(const Task& task, int64_t unit, int64_t most, const Body& body) {
+  const int64_t wanted = 4 * task.pool.threads();
+  const int64_t block = std::clamp(round_up(task.rows / wanted, unit), unit, most);
+  const int64_t blocks = (task.rows + block - 1) / block;
+  const auto run = [&](size_t i) {
+    const int64_t begin = static_cast<int64_t>(i) * block;
+    body(begin, std::min(block, task.rows - begin));
+  };
+  task.pool.parallel_for(static_cast<size_t>(blocks), run);
+}
+
+void unpack(const Task& task, const Unpacker& unpacker, int64_t row, int64_t column, int64_t count,
+            PlanarPiece* out) {
+  unpacker.unpack(task.packed(row, column), count, out);
+  const PlanarForm& form = unpacker.form;
+  const auto clear_tail = [&](float* values, int64_t n) {
+    std::fill(values + n, values + round_up(n, 16), 0.0f);
+  };
+  clear_tail(out->scale, count / form.scale_len);
+  if (form.offset_len != 0) clear_tail(out->offset, count / form.offset_len);
+}
+
+void few_tokens(const Task& task, const Unpacker& unpacker) {
+  const Int8Rows x = task.x.int8_rows(task.pool);
+  const Core::Few few = task.core.few(unpacker.form);
+  for_row_blocks(task, 1, kFewRows, [&](int64_t begin, int64_t count) {
+    PlanarPiece* piece = scratch().pieces.reserve(1);
+    for (int64_t r = begin; r < begin + count; ++r) {
+      float sums[kMaxFewTokens] = {};
+      for (int64_t c = 0; c < task.columns; c += kPieceColumns) {
+        const int64_t n = std::min<int64_t>(kPieceColumns, task.columns - c);
+        unpack(task, unpacker, r, c, n, piece);
+        few(unpacker.form, *piece, n,
+            {x.q + c, x.scale + c / 32, x.scale16 + c / 16, x.sum + c / 32, x.sum16 + c / 16,
+             x.stride},
+            task.tokens, sums);
+      }
+      for (int64_t t = 0; t < task.tokens; ++t) {
+        task.y[t * task.y_stride + r] = sums[t] + (task.bias == nullptr ? 0.0f : task.bias[r]);
+      }
+    }
+  });
+}
+
+// Calls body(panel, token tile, tokens, output) for the rows of a block and all tokens.
+template <class Body>
+void for_each_tile(const Task& task, int64_t begin, int64_t count, bool first, const Body& body) {
+  const int64_t panel_rows = task.core.panel_rows, tile_tokens = task.core.tile_tokens;
+  for (int64_t t = 0; t < task.tokens; t += tile_tokens) {
+    for (int64_t r = begin; r < begin + count; r += panel_rows) {
+      body((r - begin) / panel_rows, t / tile_tokens, std::min(tile_tokens, task.tokens - t),
+           Core::Output{.y = task.y + t * task.y_stride + r,
+                        .y_stride = task.y_stride,
+                        .rows = std::min(panel_rows, begin + count - r),
+                        .first = first,
+                        .bias = task.bias == nullptr ? nullptr : task.bias + r});
+    }
+  }
+}
+
+void many_tokens(const Task& task, const Unpacker& unpacker) {
+  const PlanarForm& form = unpacker.form;
+  const auto x = task.x.int8_tiles(task.core, form, task.pool);
+  const Core::Many many = task.core.many(form);
+  const int64_t panel_rows = task.core.panel_rows;
+  constexpr int64_t kScales = kPieceColumns / 16;
+  for_row_blocks(task, panel_rows, kBlockRows, [&](int64_t begin, int64_t count) {
+    Scratch& s = scratch();
+    PlanarPiece* pieces = s.pieces.reserve(static_cast<size_t>(panel_rows));
+    uint8_t* level = s.level.reserve(kBlockRows * kPieceColumns);
+    float* scale = s.scale.reserve(kBlockRows * kScales);
+    float* offset = s.offset.reserve(kBlockRows * kScales);
+    const auto panel = [&](int64_t p) {
+      return Panel{level + p * panel_rows * kPieceColumns, scale + p * panel_rows * kScales,
+                   offset + p * panel_rows * kScales};
+    };
+    for (int64_t c = 0; c < task.columns; c += kPieceColumns) {
+      const int64_t n = std::min<int64_t>(kPieceColumns, task.columns - c);
+      for (int64_t r = 0; r < count; r += panel_rows) {
+        for (int64_t i = 0; i < panel_rows; ++i) {
+          // Rows that are not there repeat the last; their products are not stored.
+          unpack(task, unpacker, begin + std::min(r + i, count - 1), c, n, pieces + i);
+        }
+        task.core.interleave(form, pieces, n, panel(r / panel_rows));
+      }
+      for_each_tile(task, begin, count, c == 0,
+                    [&](int64_t p, int64_t tile, int64_t tokens, const Core::Output& out) {
+                      many(panel(p), n, x.at(tile, c), tokens, out);
+                    });
+    }
+  });
+}
+
+constexpr int64_t kFloatColumns = 512;  // of a piece of float weights
+
+void few_tokens_of_floats(const Task& task) {
+  for_row_blocks(task, 1, kFewRows, [&](int64_t begin, int64_t count) {
+    float* w = scratch().floats.reserve(kFloatColumns);
+    for (int64_t r = begin; r < begin + count; ++r) {
+      float sums[kMaxFewTokens] = {};
+      for (int64_t c = 0; c < task.columns; c += kFloatColumns) {
+        const int64_t n = std::min(kFloatColumns, task.columns - c);
+        task.codec.decode_row(task.packed(r, c), w, n);
+        task.core.few_floats(w, n, task.x.row(0) + c, task.x.stride(), task.tokens, sums);
+      }
+      for (int64_t t = 0; t < task.tokens; ++t) {
+        task.y[t * task.y_stride + r] = sums[t] + (task.bias == nullptr ? 0.0f : task.bias[r]);
+      }
+    }
+  });
+}
+
+void many_tokens_of_floats(const Task& task) {
+  const float* x = task.x.float_tiles(task.core, task.pool);
+  const int64_t panel_rows = task.core.panel_rows, tile_tokens = task.core.tile_tokens;
+  for_row_blocks(task, panel_rows, kBlockRows, [&](int64_t begin, int64_t count) {
+    Scratch& s = scratch();
+    const auto panel_size = panel_rows * kFloatColumns;
+    float* rows = s.floats.reserve(static_cast<size_t>(panel_size));
+    float* panels = s.float_panel.reserve(kBlockRows * kFloatColumns);
+    for (int64_t c = 0; c < task.columns; c += kFloatColumns) {
+      const int64_t n = std::min(kFloatColumns, task.columns - c);
+      for (int64_t r = 0; r < count; r += panel_rows) {
+        for (int64_t i = 0; i < panel_rows; ++i) {
+          task.codec.decode_row(task.packed(begin + std::min(r + i, count - 1), c),
+                                rows + i * kFloatColumns, n);
+        }
+        task.core.interleave_floats(rows, kFloatColumns, n, panels + r / panel_rows * panel_size);
+      }
+      for_each_tile(task, begin, count, c == 0,
+                    [&](int64_t p, int64_t tile, int64_t tokens, const Core::Output& out) {
+                      task.core.many_floats(panels + p * panel_size, n,
+                                            x + (tile * task.columns + c) * tile_tokens, tokens,
+                                            out);
+                    });
+    }
+  });
+}
+
+}  // namespace
 
 Status check_matmul(const PackedTensor& weight) {
   const Codec& c = codec(weight.codec);
@@ -25,23 +208,15 @@ Status check_matmul(const PackedTensor& weight) {
 
 void matmul(const PackedTensor& weight, Activations& x, const float* bias, float* y,
             int64_t y_stride, ThreadPool& pool) {
-  constexpr int64_t kPiece = 16;
-  const Codec& c = codec(weight.codec);
-  const int64_t rows = weight.shape.rows(), columns = x.columns();
-  PARE_CHECK(weight.shape.columns() == columns, "weight and activations differ in columns");
-  pool.parallel_for(static_cast<size_t>((rows + kPiece - 1) / kPiece), [&](size_t piece) {
-    std::vector<float> row(static_cast<size_t>(columns));
-    const int64_t begin = static_cast<int64_t>(piece) * kPiece;
-    for (int64_t r = begin; r < std::min(rows, begin + kPiece); ++r) {
-      c.decode_row(weight.row_bytes(r, 1).data(), row.data(), columns);
-      for (int64_t t = 0; t < x.tokens(); ++t) {
-        const float* values = x.row(t);
-        float sum = 0.0f;
-        for (int64_t i = 0; i < columns; ++i) sum += row[static_cast<size_t>(i)] * values[i];
-        y[t * y_stride + r] = sum + (bias == nullptr ? 0.0f : bias[r]);
-      }
-    }
-  });
+  PARE_CHECK(weight.shape.columns() == x.columns(), "weight and activations differ in columns");
+  if (x.tokens() == 0 || weight.shape.rows() == 0) return;
+  const CpuLevel level = cpu_level();
+  const Task task{weight, codec(weight.codec), core(level), x, bias, y, y_stride, pool};
+  const bool few = task.tokens <= task.core.few_tokens;
+  if (task.codec.is_float()) return few ? few_tokens_of_floats(task) : many_tokens_of_floats(task);
+  const Unpacker& unpacker = *find_unpacker(level, weight.codec);
+  if (few) return few_tokens(task, unpacker);
+  many_tokens(task, unpacker);
 }
 
 }  // namespace pare

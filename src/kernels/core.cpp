@@ -1,0 +1,13 @@
+#include "kernels/core.h"
+
+namespace pare {
+
+const Core& core(CpuLevel level) {
+#if defined(__x86_64__)
+  if (level == CpuLevel::kAvx512 || level == CpuLevel::kAmx) return avx512_core();
+#endif
+  (void)level;
+  return ref_core();
+}
+
+}  // namespace pare

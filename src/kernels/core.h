@@ -1,0 +1,91 @@
+// Cores: what a CPU level multiplies planar rows and float rows with. A core is a handful of
+// functions; codecs and cores meet only in the planar form.
+//
+// Quantized activations are signed bytes in groups of 32 columns: x = scale * q. Rows are for few
+// tokens, tiles for many.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/cpu.h"
+#include "kernels/planar.h"
+
+namespace pare {
+
+// Quantized activations of tokens, one row each, beginning at some multiple of 512 columns. Rows
+// are padded with zeros to a multiple of 512 columns.
+struct Int8Rows {
+  const int8_t* q;
+  const float* scale;  // per 32 columns
+  const float* scale16;
+  const float* sum;  // scale * (the sum of a group's q), per 32 columns
+  const float* sum16;
+  int64_t stride;  // columns from a token to the next
+};
+
+// Quantized activations of Core::tile_tokens tokens, interleaved, beginning at some multiple of 32
+// columns: q[columns / 4][tokens][4], the others [columns / len][tokens]. Tokens that are not
+// there are zeros.
+struct Int8Tile {
+  const int8_t* q;
+  const float* scale;    // per 32 columns
+  const int32_t* start;  // (bias - zero) * (sum of q) per scale_len columns of the weight's form
+  const float* sum;      // scale * (sum of q) per offset_len columns; null without offsets
+};
+
+// Core::panel_rows rows of a piece, interleaved: level[columns / 4][rows][4],
+// scale[columns / scale_len][rows], offset[columns / offset_len][rows].
+struct Panel {
+  uint8_t* level;
+  float* scale;
+  float* offset;
+};
+
+struct Core {
+  CpuLevel level;
+  int panel_rows;
+  int tile_tokens;
+  int few_tokens;  // up to so many, rows are faster than panels
+
+  // sums[t] += the product of a piece of a row with token t. Levels behind `columns`, up to a
+  // multiple of 64, may be anything; scales and offsets, up to a multiple of 16, are zeros.
+  using Few = void (*)(const PlanarForm&, const PlanarPiece&, int64_t columns, const Int8Rows&,
+                       int64_t tokens, float* sums);
+  Few (*few)(const PlanarForm&);
+
+  // Panels hold level - bias(form).
+  int (*bias)(const PlanarForm&);
+  // Interleaves panel_rows pieces.
+  void (*interleave)(const PlanarForm&, const PlanarPiece* rows, int64_t columns, const Panel& out);
+  // y[t * y_stride + r] (+)= the product of row r of the panel with token t of the tile, r < rows.
+  // y is added to unless `first`, then to bias (panel_rows floats, or null).
+  struct Output {
+    float* y;
+    int64_t y_stride;
+    int64_t rows;
+    bool first;
+    const float* bias;
+  };
+  using Many = void (*)(const Panel&, int64_t columns, const Int8Tile&, int64_t tokens,
+                        const Output&);
+  Many (*many)(const PlanarForm&);
+
+  // The same for float weights. Rows of x are as the caller has them; tiles are
+  // x[columns][tile_tokens], panels w[columns][panel_rows].
+  void (*few_floats)(const float* w, int64_t columns, const float* x, int64_t x_stride,
+                     int64_t tokens, float* sums);
+  void (*interleave_floats)(const float* rows, int64_t row_stride, int64_t columns, float* out);
+  void (*many_floats)(const float* panel, int64_t columns, const float* tile, int64_t tokens,
+                      const Output&);
+};
+
+// The core of a level.
+const Core& core(CpuLevel level);
+
+// What core.cpp chooses from.
+const Core& ref_core();
+const Core& avx512_core();
+const Core& avx2_core();
+const Core& neon_core();
+
+}  // namespace pare

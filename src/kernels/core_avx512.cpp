@@ -1,0 +1,394 @@
+// The core for AVX-512 with VNNI: vpdpbusd multiplies 64 unsigned levels with 64 signed
+// activations and adds runs of four to 16 integers. Products of floats share its two ports, sums
+// and conversions do not; that is what the shapes below are made for.
+#include "kernels/core.h"
+
+#if defined(__x86_64__)
+
+#include <hwy/base.h>
+#include <immintrin.h>
+
+#include <cstring>
+
+#if defined(__GNUC__) && !defined(__clang__)
+// GCC 12 finds the undefined lanes that its own intrinsics begin with.
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+
+HWY_PUSH_ATTRIBUTES("avx2,bmi,bmi2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")
+#define PARE_INLINE static inline __attribute__((always_inline))
+
+namespace pare {
+namespace {
+
+constexpr int kRows = 16;    // of a panel: the lanes of a register
+constexpr int kTokens = 12;  // of a tile: with two accumulators each they fill the registers
+
+// --- few tokens ---
+
+// The scale of each of 16 lanes (4 columns each) among 16 scales: chunk j of 64 columns.
+template <int kScaleLen>
+PARE_INLINE __m512i lane_scales(int chunk) {
+  const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  const __m512i group = kScaleLen == 32 ? _mm512_srli_epi32(lane, 3) : _mm512_srli_epi32(lane, 2);
+  return _mm512_add_epi32(group, _mm512_set1_epi32(chunk * (64 / kScaleLen)));
+}
+
+template <int kScaleLen, int kOffsetLen, int kCount>
+PARE_INLINE void few_block(const PlanarForm& form, const PlanarPiece& piece, int64_t columns,
+                           const Int8Rows& x, float* sums) {
+  constexpr int kSpan = 16 * kScaleLen;  // columns of 16 scales
+  constexpr int kChunks = kSpan / 64;
+  const int64_t scale_stride = x.stride / kScaleLen;
+  const float* x_scale = kScaleLen == 32 ? x.scale : x.scale16;
+  const float* x_sum = kScaleLen == 32 ? x.sum : x.sum16;
+  const __m512 minus_zero = _mm512_set1_ps(static_cast<float>(-form.zero));
+  __m512 acc[kCount], corrections[kCount];
+#pragma GCC unroll 8
+  for (int t = 0; t < kCount; ++t) acc[t] = corrections[t] = _mm512_setzero_ps();
+  for (int64_t begin = 0; begin < columns; begin += kSpan) {
+    const __m512 scale = _mm512_load_ps(piece.scale + begin / kScaleLen);
+    __m512 both[kCount];
+#pragma GCC unroll 8
+    for (int t = 0; t < kCount; ++t) {
+      const int64_t at = t * scale_stride + begin / kScaleLen;
+      both[t] = _mm512_mul_ps(scale, _mm512_loadu_ps(x_scale + at));
+      if (form.zero != 0) {
+        corrections[t] = _mm512_fmadd_ps(_mm512_mul_ps(scale, minus_zero),
+                                         _mm512_loadu_ps(x_sum + at), corrections[t]);
+      }
+    }
+    const auto chunk = [&](int j) __attribute__((always_inline)) {
+      const __m512i level = _mm512_load_si512(piece.level + begin + 64 * j);
+      const __m512i lanes = lane_scales<kScaleLen>(j);
+#pragma GCC unroll 8
+      for (int t = 0; t < kCount; ++t) {
+        const __m512i q = _mm512_loadu_si512(x.q + t * x.stride + begin + 64 * j);
+        const __m512i dot = _mm512_dpbusd_epi32(_mm512_setzero_si512(), level, q);
+        acc[t] =
+            _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), _mm512_permutexvar_ps(lanes, both[t]), acc[t]);
+      }
+    };
+    if (columns - begin >= kSpan) {
+#pragma GCC unroll 8
+      for (int j = 0; j < kChunks; ++j) chunk(j);
+    } else {
+      for (int j = 0; 64 * j < columns - begin; ++j) chunk(j);
+    }
+  }
+  if constexpr (kOffsetLen != 0) {
+    const int64_t sum_stride = x.stride / kOffsetLen;
+    const float* sum = kOffsetLen == 32 ? x.sum : x.sum16;
+    for (int64_t begin = 0; begin < columns; begin += 16 * kOffsetLen) {
+      const __m512 offset = _mm512_load_ps(piece.offset + begin / kOffsetLen);
+#pragma GCC unroll 8
+      for (int t = 0; t < kCount; ++t) {
+        const float* s = sum + t * sum_stride + begin / kOffsetLen;
+        corrections[t] = _mm512_fmadd_ps(offset, _mm512_loadu_ps(s), corrections[t]);
+      }
+    }
+  }
+#pragma GCC unroll 8
+  for (int t = 0; t < kCount; ++t) {
+    sums[t] += _mm512_reduce_add_ps(_mm512_add_ps(acc[t], corrections[t]));
+  }
+}
+
+Int8Rows advanced(const Int8Rows& x, int64_t tokens) {
+  return {x.q + tokens * x.stride,
+          x.scale + tokens * x.stride / 32,
+          x.scale16 + tokens * x.stride / 16,
+          x.sum + tokens * x.stride / 32,
+          x.sum16 + tokens * x.stride / 16,
+          x.stride};
+}
+
+template <int kScaleLen, int kOffsetLen>
+void few(const PlanarForm& form, const PlanarPiece& piece, int64_t columns, const Int8Rows& x,
+         int64_t tokens, float* sums) {
+  int64_t t = 0;
+  for (; t + 4 <= tokens; t += 4) {
+    few_block<kScaleLen, kOffsetLen, 4>(form, piece, columns, advanced(x, t), sums + t);
+  }
+  if (t + 2 <= tokens) {
+    few_block<kScaleLen, kOffsetLen, 2>(form, piece, columns, advanced(x, t), sums + t);
+    t += 2;
+  }
+  if (t < tokens) {
+    few_block<kScaleLen, kOffsetLen, 1>(form, piece, columns, advanced(x, t), sums + t);
+  }
+}
+
+Core::Few choose_few(const PlanarForm& form) {
+  if (form.offset_len == 0) return form.scale_len == 32 ? few<32, 0> : few<16, 0>;
+  if (form.offset_len == 32) return few<32, 32>;
+  return form.scale_len == 32 ? few<32, 16> : few<16, 16>;
+}
+
+// --- many tokens ---
+
+// 16 rows of 16 words, `stride` words apart, as columns.
+PARE_INLINE void transpose(const uint32_t* in, int64_t stride, uint32_t* out) {
+  __m512i a[16], b[16];
+#pragma GCC unroll 16
+  for (int r = 0; r < 16; ++r) a[r] = _mm512_loadu_si512(in + r * stride);
+#pragma GCC unroll 8
+  for (int r = 0; r < 16; r += 2) {
+    b[r] = _mm512_unpacklo_epi32(a[r], a[r + 1]);
+    b[r + 1] = _mm512_unpackhi_epi32(a[r], a[r + 1]);
+  }
+#pragma GCC unroll 4
+  for (int r = 0; r < 16; r += 4) {
+    a[r] = _mm512_unpacklo_epi64(b[r], b[r + 2]);
+    a[r + 1] = _mm512_unpackhi_epi64(b[r], b[r + 2]);
+    a[r + 2] = _mm512_unpacklo_epi64(b[r + 1], b[r + 3]);
+    a[r + 3] = _mm512_unpackhi_epi64(b[r + 1], b[r + 3]);
+  }
+  // a[4 i + c]: in its quarter k, column 4 k + c of rows 4 i .. 4 i + 3.
+#pragma GCC unroll 4
+  for (int c = 0; c < 4; ++c) {
+    const __m512i low01 = _mm512_shuffle_i32x4(a[c], a[4 + c], 0x88);
+    const __m512i high01 = _mm512_shuffle_i32x4(a[c], a[4 + c], 0xdd);
+    const __m512i low23 = _mm512_shuffle_i32x4(a[8 + c], a[12 + c], 0x88);
+    const __m512i high23 = _mm512_shuffle_i32x4(a[8 + c], a[12 + c], 0xdd);
+    _mm512_store_si512(out + 16 * c, _mm512_shuffle_i32x4(low01, low23, 0x88));
+    _mm512_store_si512(out + 16 * (8 + c), _mm512_shuffle_i32x4(low01, low23, 0xdd));
+    _mm512_store_si512(out + 16 * (4 + c), _mm512_shuffle_i32x4(high01, high23, 0x88));
+    _mm512_store_si512(out + 16 * (12 + c), _mm512_shuffle_i32x4(high01, high23, 0xdd));
+  }
+}
+
+void transpose_words(const void* in, int64_t row_bytes, int64_t words, void* out) {
+  for (int64_t w = 0; w < words; w += 16) {
+    transpose(static_cast<const uint32_t*>(in) + w, row_bytes / 4,
+              static_cast<uint32_t*>(out) + w * kRows);
+  }
+}
+
+void interleave(const PlanarForm& form, const PlanarPiece* rows, int64_t columns,
+                const Panel& out) {
+  constexpr int64_t kStride = sizeof(PlanarPiece);
+  transpose_words(rows->level, kStride, columns / 4, out.level);
+  transpose_words(rows->scale, kStride, columns / form.scale_len, out.scale);
+  if (form.offset_len != 0) {
+    transpose_words(rows->offset, kStride, columns / form.offset_len, out.offset);
+  }
+}
+
+int no_bias(const PlanarForm&) { return 0; }
+
+template <int kCount>
+PARE_INLINE void begin_sums(const Core::Output& out, __m512* sums) {
+  const auto mask = static_cast<__mmask16>((1u << out.rows) - 1);
+  const __m512 bias =
+      out.bias != nullptr ? _mm512_maskz_loadu_ps(mask, out.bias) : _mm512_setzero_ps();
+#pragma GCC unroll 12
+  for (int t = 0; t < kCount; ++t) {
+    sums[t] = out.first ? bias : _mm512_maskz_loadu_ps(mask, out.y + t * out.y_stride);
+  }
+}
+
+template <int kCount>
+PARE_INLINE void end_sums(const Core::Output& out, const __m512* sums) {
+  const auto mask = static_cast<__mmask16>((1u << out.rows) - 1);
+#pragma GCC unroll 12
+  for (int t = 0; t < kCount; ++t) {
+    _mm512_mask_storeu_ps(out.y + t * out.y_stride, mask, sums[t]);
+  }
+}
+
+// Adds the products of kCount / 4 words of levels to integers that begin with `start`.
+template <int kCount, int kWords>
+PARE_INLINE void multiply(const uint8_t* level, const int8_t* q, const int32_t* start,
+                          __m512i* dots) {
+#pragma GCC unroll 12
+  for (int t = 0; t < kCount; ++t) dots[t] = _mm512_set1_epi32(start[t]);
+#pragma GCC unroll 8
+  for (int k = 0; k < kWords; ++k) {
+    const __m512i w = _mm512_load_si512(level + 64 * k);
+#pragma GCC unroll 12
+    for (int t = 0; t < kCount; ++t) {
+      int32_t word;
+      std::memcpy(&word, q + 4 * (kTokens * k + t), sizeof word);
+      dots[t] = _mm512_dpbusd_epi32(dots[t], w, _mm512_set1_epi32(word));
+    }
+  }
+}
+
+template <int kCount, int kScaleLen, int kOffsetLen>
+PARE_INLINE void many_block(const Panel& panel, int64_t columns, const Int8Tile& x,
+                            const Core::Output& out) {
+  __m512 sums[kCount];
+  begin_sums<kCount>(out, sums);
+  const uint8_t* level = panel.level;
+  const float* scale = panel.scale;
+  const float* offset = panel.offset;
+  const int8_t* q = x.q;
+  const float* x_scale = x.scale;
+  const float* x_sum = x.sum;
+  const int32_t* start = x.start;
+  for (int64_t c = 0; c < columns; c += 32) {
+    if constexpr (kScaleLen == 32) {
+      __m512i dots[kCount];
+      multiply<kCount, 8>(level, q, start, dots);
+      const __m512 s = _mm512_load_ps(scale);
+#pragma GCC unroll 12
+      for (int t = 0; t < kCount; ++t) {
+        const __m512 product = _mm512_mul_ps(_mm512_cvtepi32_ps(dots[t]), s);
+        sums[t] = _mm512_fmadd_ps(product, _mm512_set1_ps(x_scale[t]), sums[t]);
+      }
+    } else {
+      __m512i dots[kCount];
+      __m512 halves[kCount];
+      multiply<kCount, 4>(level, q, start, dots);
+      const __m512 s0 = _mm512_load_ps(scale), s1 = _mm512_load_ps(scale + kRows);
+#pragma GCC unroll 12
+      for (int t = 0; t < kCount; ++t) {
+        halves[t] = _mm512_mul_ps(_mm512_cvtepi32_ps(dots[t]), s0);
+      }
+      multiply<kCount, 4>(level + 4 * 64, q + 16 * kTokens, start + kTokens, dots);
+#pragma GCC unroll 12
+      for (int t = 0; t < kCount; ++t) {
+        const __m512 both = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots[t]), s1, halves[t]);
+        sums[t] = _mm512_fmadd_ps(both, _mm512_set1_ps(x_scale[t]), sums[t]);
+      }
+    }
+    if constexpr (kOffsetLen != 0) {
+#pragma GCC unroll 2
+      for (int half = 0; half < 32 / kOffsetLen; ++half) {
+        const __m512 o = _mm512_load_ps(offset + half * kRows);
+#pragma GCC unroll 12
+        for (int t = 0; t < kCount; ++t) {
+          sums[t] = _mm512_fmadd_ps(o, _mm512_set1_ps(x_sum[half * kTokens + t]), sums[t]);
+        }
+      }
+      offset += 32 / kOffsetLen * kRows;
+      x_sum += 32 / kOffsetLen * kTokens;
+    }
+    level += 32 * kRows;
+    scale += 32 / kScaleLen * kRows;
+    q += 32 * kTokens;
+    x_scale += kTokens;
+    start += 32 / kScaleLen * kTokens;
+  }
+  end_sums<kCount>(out, sums);
+}
+
+Core::Output advanced(const Core::Output& out, int64_t tokens) {
+  Core::Output next = out;
+  next.y += tokens * out.y_stride;
+  return next;
+}
+
+template <int kScaleLen, int kOffsetLen>
+void many(const Panel& panel, int64_t columns, const Int8Tile& x, int64_t tokens,
+          const Core::Output& out) {
+  int64_t t = 0;
+  const auto from = [&] {
+    return Int8Tile{x.q + 4 * t, x.scale + t, x.start + t, kOffsetLen == 0 ? nullptr : x.sum + t};
+  };
+  if (tokens == kTokens) {
+    return many_block<kTokens, kScaleLen, kOffsetLen>(panel, columns, x, out);
+  }
+  if (tokens - t >= 8) {
+    many_block<8, kScaleLen, kOffsetLen>(panel, columns, from(), advanced(out, t));
+    t += 8;
+  }
+  if (tokens - t >= 4) {
+    many_block<4, kScaleLen, kOffsetLen>(panel, columns, from(), advanced(out, t));
+    t += 4;
+  }
+  if (tokens - t >= 2) {
+    many_block<2, kScaleLen, kOffsetLen>(panel, columns, from(), advanced(out, t));
+    t += 2;
+  }
+  if (tokens > t) many_block<1, kScaleLen, kOffsetLen>(panel, columns, from(), advanced(out, t));
+}
+
+Core::Many choose_many(const PlanarForm& form) {
+  if (form.offset_len == 0) return form.scale_len == 32 ? many<32, 0> : many<16, 0>;
+  if (form.offset_len == 32) return many<32, 32>;
+  return form.scale_len == 32 ? many<32, 16> : many<16, 16>;
+}
+
+// --- float weights ---
+
+void few_floats(const float* w, int64_t columns, const float* x, int64_t x_stride, int64_t tokens,
+                float* sums) {
+  for (int64_t t = 0; t < tokens; ++t, x += x_stride) {
+    __m512 acc[4];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) acc[i] = _mm512_setzero_ps();
+    int64_t c = 0;
+    for (; c + 64 <= columns; c += 64) {
+#pragma GCC unroll 4
+      for (int i = 0; i < 4; ++i) {
+        acc[i] = _mm512_fmadd_ps(_mm512_loadu_ps(w + c + 16 * i), _mm512_loadu_ps(x + c + 16 * i),
+                                 acc[i]);
+      }
+    }
+    for (; c < columns; c += 16) {
+      const int64_t left = columns - c;
+      const auto mask = static_cast<__mmask16>(left >= 16 ? 0xffff : (1 << left) - 1);
+      acc[0] = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(mask, w + c),
+                               _mm512_maskz_loadu_ps(mask, x + c), acc[0]);
+    }
+    sums[t] += _mm512_reduce_add_ps(
+        _mm512_add_ps(_mm512_add_ps(acc[0], acc[1]), _mm512_add_ps(acc[2], acc[3])));
+  }
+}
+
+void interleave_floats(const float* rows, int64_t row_stride, int64_t columns, float* out) {
+  transpose_words(rows, 4 * row_stride, columns, out);
+}
+
+template <int kCount>
+PARE_INLINE void many_floats_block(const float* panel, int64_t columns, const float* x,
+                                   const Core::Output& out) {
+  __m512 sums[kCount];
+  begin_sums<kCount>(out, sums);
+  for (int64_t c = 0; c < columns; ++c) {
+    const __m512 w = _mm512_load_ps(panel + c * kRows);
+#pragma GCC unroll 12
+    for (int t = 0; t < kCount; ++t) {
+      sums[t] = _mm512_fmadd_ps(w, _mm512_set1_ps(x[c * kTokens + t]), sums[t]);
+    }
+  }
+  end_sums<kCount>(out, sums);
+}
+
+void many_floats(const float* panel, int64_t columns, const float* tile, int64_t tokens,
+                 const Core::Output& out) {
+  if (tokens == kTokens) return many_floats_block<kTokens>(panel, columns, tile, out);
+  int64_t t = 0;
+  for (; t + 4 <= tokens; t += 4) {
+    many_floats_block<4>(panel, columns, tile + t, advanced(out, t));
+  }
+  for (; t < tokens; ++t) many_floats_block<1>(panel, columns, tile + t, advanced(out, t));
+}
+
+}  // namespace
+}  // namespace pare
+
+HWY_POP_ATTRIBUTES
+
+namespace pare {
+
+const Core& avx512_core() {
+  static const Core core = {.level = CpuLevel::kAvx512,
+                            .panel_rows = kRows,
+                            .tile_tokens = kTokens,
+                            .few_tokens = 3,
+                            .few = choose_few,
+                            .bias = no_bias,
+                            .interleave = interleave,
+                            .many = choose_many,
+                            .few_floats = few_floats,
+                            .interleave_floats = interleave_floats,
+                            .many_floats = many_floats};
+  return core;
+}
+
+}  // namespace pare
+
+#endif  // __x86_64__

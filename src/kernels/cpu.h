@@ -1,0 +1,31 @@
+// What the CPU can do, as levels of kernels: each level is a set of instructions that kernels
+// are written for.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+namespace pare {
+
+enum class CpuLevel {
+  kRef,     // plain C++
+  kAvx2,    // AVX2, FMA, F16C, BMI2
+  kAvx512,  // AVX-512 F, BW, DQ, VL, VNNI
+  kAmx,     // kAvx512 and AMX tiles of bytes
+  kNeon,    // AArch64 with dot products
+};
+
+const char* cpu_level_name(CpuLevel level);  // "ref", "avx2", ..., as PARE_CPU names them
+
+// Levels that this CPU and its operating system can run, best first, kRef last.
+std::span<const CpuLevel> cpu_levels();
+
+// The level that kernels are chosen for: the best, or what the environment variable PARE_CPU
+// names if this CPU can run it.
+CpuLevel cpu_level();
+
+// Forces a level that this CPU can run, for tests and benchmarks: not thread safe beside running
+// kernels, and activations that were assigned before must be assigned again.
+void force_cpu_level(CpuLevel level);
+
+}  // namespace pare

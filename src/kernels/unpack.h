@@ -1,0 +1,40 @@
+// Which function unpacks a codec on a CPU level.
+#pragma once
+
+#include <span>
+
+#include "kernels/cpu.h"
+#include "kernels/planar.h"
+
+namespace pare {
+
+// Null: the codec is not a quantized format. Every level has an unpacker for every such codec.
+const Unpacker* find_unpacker(CpuLevel level, CodecId codec);
+
+// The families that they come from, each empty on levels for which it is not compiled.
+std::span<const Unpacker> legacy_unpackers(CpuLevel level);
+std::span<const Unpacker> k_unpackers(CpuLevel level);
+std::span<const Unpacker> lattice_unpackers(CpuLevel level);
+std::span<const Unpacker> small_unpackers(CpuLevel level);
+std::span<const Unpacker> ref_unpackers();
+
+}  // namespace pare
+
+// Defines name(level) from the name() of each SIMD target.
+#if defined(__aarch64__)
+#define PARE_CHOOSE_UNPACKERS(name)                      \
+  std::span<const Unpacker> name(CpuLevel level) {       \
+    if (level == CpuLevel::kNeon) return N_NEON::name(); \
+    return {};                                           \
+  }
+#elif defined(__x86_64__)
+#define PARE_CHOOSE_UNPACKERS(name)                                                   \
+  std::span<const Unpacker> name(CpuLevel level) {                                    \
+    if (level == CpuLevel::kAvx512 || level == CpuLevel::kAmx) return N_AVX3::name(); \
+    if (level == CpuLevel::kAvx2) return N_AVX2::name();                              \
+    return {};                                                                        \
+  }
+#else
+#define PARE_CHOOSE_UNPACKERS(name) \
+  std::span<const Unpacker> name(CpuLevel) { return {}; }
+#endif
