@@ -59,8 +59,14 @@ void print_result(const Generated& g, const Args& args, double load_seconds) {
               {"peak_memory_bytes", peak_memory()}});
 }
 
+// A terminal would obey what a model writes between the characters.
 bool show(std::string_view text) {
-  fmt::print("{}", text);
+  static const bool terminal = ::isatty(1) != 0;
+  std::string shown(text);
+  for (char& c : shown) {
+    if (terminal && static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\t') c = '?';
+  }
+  fmt::print("{}", shown);
   std::fflush(stdout);
   return true;
 }
