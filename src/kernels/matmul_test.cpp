@@ -62,7 +62,7 @@ Weight make_weight(const Codec& c, int64_t rows, int64_t columns, uint64_t seed)
 
 struct Product {
   std::vector<float> y;
-  double error;  // relative to the product of the decoded weights with the floats
+  double error;  // beside the product of the decoded weights with the floats: of its terms' norm
 };
 
 Product multiply(const Weight& w, const std::vector<float>& x, int64_t tokens, int64_t x_stride,
@@ -82,13 +82,14 @@ Product multiply(const Weight& w, const std::vector<float>& x, int64_t tokens, i
     for (int64_t r = 0; r < rows; ++r) {
       double sum = 0.0;
       for (int64_t i = 0; i < columns; ++i) {
-        sum += static_cast<double>(w.values[static_cast<size_t>(r * columns + i)]) *
-               x[static_cast<size_t>(t * x_stride + i)];
+        const double term = static_cast<double>(w.values[static_cast<size_t>(r * columns + i)]) *
+                            x[static_cast<size_t>(t * x_stride + i)];
+        sum += term;
+        norm += term * term;
       }
       const double shift = bias == nullptr ? 0.0 : (*bias)[static_cast<size_t>(r)];
       const double e = sum + shift - product.y[static_cast<size_t>(t * y_stride + r)];
       error += e * e;
-      norm += sum * sum;
     }
     for (int64_t i = rows; i < y_stride; ++i) {
       EXPECT_EQ(product.y[static_cast<size_t>(t * y_stride + i)], kUntouched);
