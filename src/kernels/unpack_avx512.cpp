@@ -65,47 +65,40 @@ PARE_INLINE __m512i nibbles32(const uint8_t* in) {
   return _mm512_and_si512(_mm512_srlv_epi32(twice32(in), by_halves(0, 4)), splat(15));
 }
 
-PARE_INLINE void to_floats(const uint16_t* halves, int64_t n, float* out) {
-  for (int64_t i = 0; i < n; i += 16) {
-    const __m256i h = _mm256_load_si256(reinterpret_cast<const __m256i*>(halves + i));
-    _mm512_store_ps(out + i, _mm512_cvtph_ps(h));
+// The binary16 fields of a piece's blocks, collected first and converted together.
+struct Halves {
+  alignas(64) uint16_t v[kPieceColumns / 32];
+
+  PARE_INLINE void copy(const uint8_t* from, uint16_t* to) { std::memcpy(to, from, 2); }
+  PARE_INLINE void to_floats(const Halves& halves, int64_t columns, float* out) {
+    for (int64_t i = 0; i < columns / 32; i += 16) {
+      const __m256i h = _mm256_load_si256(reinterpret_cast<const __m256i*>(halves.v + i));
+      _mm512_store_ps(out + i, _mm512_cvtph_ps(h));
+    }
   }
-}
+};
 
 // Formats of blocks of 32 columns: a layout has kBytes, and levels(a, b), the 64 levels of two
-// blocks.
-template <class Layout>
-PARE_INLINE void unpack_levels(const std::byte* in, int64_t columns, PlanarPiece* out) {
+// blocks. kHalves binary16 numbers begin a block: the scale and, if there are two, the offset.
+template <class Layout, int kHalves>
+void unpack_blocks(const std::byte* in, int64_t columns, PlanarPiece* out) {
   const auto* block = reinterpret_cast<const uint8_t*>(in);
+  Halves scale, offset;
   for (int64_t c = 0; c < columns; c += 64, block += 2 * Layout::kBytes) {
     // The last of an odd number stands for the one that is not there, too.
     const uint8_t* second = columns - c > 32 ? block + Layout::kBytes : block;
+    if constexpr (kHalves > 0) {
+      Halves::copy(block, scale.v + c / 32);
+      Halves::copy(second, scale.v + c / 32 + 1);
+    }
+    if constexpr (kHalves > 1) {
+      Halves::copy(block + 2, offset.v + c / 32);
+      Halves::copy(second + 2, offset.v + c / 32 + 1);
+    }
     _mm512_store_si512(out->level + c, Layout::levels(block, second));
   }
-}
-
-// out[b] = the binary16 number at byte `at` of block b.
-template <class Layout>
-PARE_INLINE void unpack_halves(const std::byte* in, int at, int64_t columns, float* out) {
-  alignas(64) uint16_t halves[kPieceColumns / 32];
-  const auto* block = reinterpret_cast<const uint8_t*>(in) + at;
-  const int64_t blocks = columns / 32;
-  for (int64_t b = 0; b < blocks; ++b, block += Layout::kBytes) std::memcpy(halves + b, block, 2);
-  std::memset(halves + blocks, 0, (static_cast<size_t>(-blocks & 15)) * sizeof(uint16_t));
-  to_floats(halves, blocks, out);
-}
-
-template <class Layout>
-void unpack_scaled(const std::byte* in, int64_t columns, PlanarPiece* out) {
-  unpack_halves<Layout>(in, 0, columns, out->scale);
-  unpack_levels<Layout>(in, columns, out);
-}
-
-template <class Layout>
-void unpack_shifted(const std::byte* in, int64_t columns, PlanarPiece* out) {
-  unpack_halves<Layout>(in, 0, columns, out->scale);
-  unpack_halves<Layout>(in, 2, columns, out->offset);
-  unpack_levels<Layout>(in, columns, out);
+  if constexpr (kHalves > 0) Halves::to_floats(scale, columns, out->scale);
+  if constexpr (kHalves > 1) Halves::to_floats(offset, columns, out->offset);
 }
 
 struct Q40 {
@@ -169,7 +162,7 @@ void unpack_mxfp4(const std::byte* in, int64_t columns, PlanarPiece* out) {
     const uint32_t bits = e < 2 ? 0x00200000u << e : (e - 1) << 23;
     std::memcpy(out->scale + b, &bits, sizeof bits);
   }
-  unpack_levels<MXFP4>(in, columns, out);
+  unpack_blocks<MXFP4, 0>(in, columns, out);
 }
 
 // factor * codes, eight of them.
@@ -338,11 +331,11 @@ namespace pare {
 
 std::span<const Unpacker> avx512_unpackers(CpuLevel level) {
   static const Unpacker kUnpackers[] = {
-      {CodecId::kQ4_0, {32, 0, 8, 15}, unpack_scaled<Q40>},
-      {CodecId::kQ4_1, {32, 32, 0, 15}, unpack_shifted<Q41>},
-      {CodecId::kQ5_0, {32, 0, 16, 31}, unpack_scaled<Q50>},
-      {CodecId::kQ5_1, {32, 32, 0, 31}, unpack_shifted<Q51>},
-      {CodecId::kIQ4_NL, {32, 0, kTableZero, 240}, unpack_scaled<IQ4NL>},
+      {CodecId::kQ4_0, {32, 0, 8, 15}, unpack_blocks<Q40, 1>},
+      {CodecId::kQ4_1, {32, 32, 0, 15}, unpack_blocks<Q41, 2>},
+      {CodecId::kQ5_0, {32, 0, 16, 31}, unpack_blocks<Q50, 1>},
+      {CodecId::kQ5_1, {32, 32, 0, 31}, unpack_blocks<Q51, 2>},
+      {CodecId::kIQ4_NL, {32, 0, kTableZero, 240}, unpack_blocks<IQ4NL, 1>},
       {CodecId::kIQ4_XS, {32, 0, kTableZero, 240}, unpack_iq4_xs},
       {CodecId::kMXFP4, {32, 0, kFp4Zero, 24}, unpack_mxfp4},
       {CodecId::kQ2_K, {32, 16, 0, 45}, unpack_q2_k},
