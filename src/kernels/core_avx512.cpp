@@ -43,9 +43,12 @@ PARE_INLINE void few_block(const PlanarForm& form, const PlanarPiece& piece, int
   const float* x_scale = kScaleLen == 32 ? x.scale : x.scale16;
   const float* x_sum = kScaleLen == 32 ? x.sum : x.sum16;
   const __m512 minus_zero = _mm512_set1_ps(static_cast<float>(-form.zero));
-  __m512 acc[kCount], corrections[kCount];
+  // Neighbouring chunks are added apart, so that one's sum does not wait for the other's.
+  __m512 acc[2][kCount], corrections[kCount];
 #pragma GCC unroll 8
-  for (int t = 0; t < kCount; ++t) acc[t] = corrections[t] = _mm512_setzero_ps();
+  for (int t = 0; t < kCount; ++t) {
+    acc[0][t] = acc[1][t] = corrections[t] = _mm512_setzero_ps();
+  }
   for (int64_t begin = 0; begin < columns; begin += kSpan) {
     const __m512 scale = _mm512_load_ps(piece.scale + begin / kScaleLen);
     __m512 both[kCount];
@@ -65,15 +68,18 @@ PARE_INLINE void few_block(const PlanarForm& form, const PlanarPiece& piece, int
       for (int t = 0; t < kCount; ++t) {
         const __m512i q = _mm512_loadu_si512(x.q + t * x.stride + begin + 64 * j);
         const __m512i dot = _mm512_dpbusd_epi32(_mm512_setzero_si512(), level, q);
-        acc[t] =
-            _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), _mm512_permutexvar_ps(lanes, both[t]), acc[t]);
+        acc[j % 2][t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot),
+                                        _mm512_permutexvar_ps(lanes, both[t]), acc[j % 2][t]);
       }
     };
     if (columns - begin >= kSpan) {
 #pragma GCC unroll 8
       for (int j = 0; j < kChunks; ++j) chunk(j);
     } else {
-      for (int j = 0; 64 * j < columns - begin; ++j) chunk(j);
+#pragma GCC unroll 8
+      for (int j = 0; j < kChunks; ++j) {
+        if (64 * j < columns - begin) chunk(j);
+      }
     }
   }
   if constexpr (kOffsetLen != 0) {
@@ -90,7 +96,8 @@ PARE_INLINE void few_block(const PlanarForm& form, const PlanarPiece& piece, int
   }
 #pragma GCC unroll 8
   for (int t = 0; t < kCount; ++t) {
-    sums[t] += _mm512_reduce_add_ps(_mm512_add_ps(acc[t], corrections[t]));
+    const __m512 sum = _mm512_add_ps(_mm512_add_ps(acc[0][t], acc[1][t]), corrections[t]);
+    sums[t] += _mm512_reduce_add_ps(sum);
   }
 }
 

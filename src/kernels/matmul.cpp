@@ -12,6 +12,8 @@ namespace {
 // Rows of a piece of work with many tokens: their panels stay in the second-level cache while all
 // tokens pass.
 constexpr int64_t kBlockRows = 64;
+// Columns of such a panel: it and a tile of tokens share the first-level cache.
+constexpr int64_t kPanelColumns = 1024;
 // Rows of a piece of work with few tokens.
 constexpr int64_t kFewRows = 16;
 constexpr int64_t kMaxFewTokens = 16;
@@ -114,19 +116,19 @@ void many_tokens(const Task& task, const Unpacker& unpacker) {
   const auto x = task.x.int8_tiles(task.core, form, task.pool);
   const Core::Many many = task.core.many(form);
   const int64_t panel_rows = task.core.panel_rows;
-  constexpr int64_t kScales = kPieceColumns / 16;
+  constexpr int64_t kScales = kPanelColumns / 16;
   for_row_blocks(task, panel_rows, kBlockRows, [&](int64_t begin, int64_t count) {
     Scratch& s = scratch();
     PlanarPiece* pieces = s.pieces.reserve(static_cast<size_t>(panel_rows));
-    uint8_t* level = s.level.reserve(kBlockRows * kPieceColumns);
+    uint8_t* level = s.level.reserve(kBlockRows * kPanelColumns);
     float* scale = s.scale.reserve(kBlockRows * kScales);
     float* offset = s.offset.reserve(kBlockRows * kScales);
     const auto panel = [&](int64_t p) {
-      return Panel{level + p * panel_rows * kPieceColumns, scale + p * panel_rows * kScales,
+      return Panel{level + p * panel_rows * kPanelColumns, scale + p * panel_rows * kScales,
                    offset + p * panel_rows * kScales};
     };
-    for (int64_t c = 0; c < task.columns; c += kPieceColumns) {
-      const int64_t n = std::min<int64_t>(kPieceColumns, task.columns - c);
+    for (int64_t c = 0; c < task.columns; c += kPanelColumns) {
+      const int64_t n = std::min(kPanelColumns, task.columns - c);
       for (int64_t r = 0; r < count; r += panel_rows) {
         for (int64_t i = 0; i < panel_rows; ++i) {
           // Rows that are not there repeat the last; their products are not stored.

@@ -14,7 +14,7 @@
 namespace pare {
 
 // Columns of a piece: a whole number of blocks of every codec.
-inline constexpr int kPieceColumns = 1024;
+inline constexpr int kPieceColumns = 2048;
 
 struct PlanarForm {
   int scale_len;   // 16 or 32; codecs with longer groups repeat their scale
@@ -33,7 +33,7 @@ struct Unpacker {
   CodecId codec;
   PlanarForm form;
   // Unpacks `columns` columns, a positive multiple of the codec's block and at most
-  // kPieceColumns; leaves everything behind them as it is. May read no byte but the blocks'.
+  // kPieceColumns. What lies behind them may change. May read no byte but the blocks'.
   void (*unpack)(const std::byte* in, int64_t columns, PlanarPiece* out);
 };
 

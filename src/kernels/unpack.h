@@ -11,7 +11,8 @@ namespace pare {
 // Null: the codec is not a quantized format. Every level has an unpacker for every such codec.
 const Unpacker* find_unpacker(CpuLevel level, CodecId codec);
 
-// The families that they come from, each empty on levels for which it is not compiled.
+// The families that they come from, best first, each empty on levels that it is not for.
+std::span<const Unpacker> avx512_unpackers(CpuLevel level);
 std::span<const Unpacker> legacy_unpackers(CpuLevel level);
 std::span<const Unpacker> k_unpackers(CpuLevel level);
 std::span<const Unpacker> lattice_unpackers(CpuLevel level);
