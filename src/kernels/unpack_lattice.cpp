@@ -1,6 +1,5 @@
 // Unpackers of the lattice formats (IQ1, IQ2, IQ3): super-blocks of 256 columns, of which eight
-// (a unit) come from a codebook at a time. Entries are copied for a whole piece first and signed
-// afterwards, so that no vector waits for the bytes just stored.
+// (a unit) come from a codebook at a time.
 #define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4)  // only the CPU levels
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/unpack_lattice.cpp"
@@ -19,30 +18,73 @@ namespace HWY_NAMESPACE {
 
 constexpr int kSignZero = 64;  // magnitudes of IQ2 and IQ3 are below it
 
-// Sign bytes of a piece, one per unit.
-struct Signs {
-  alignas(64) uint8_t v[kPieceColumns / 8];
-
-  // Magnitudes to levels.
-  HWY_INLINE void apply(int64_t columns, uint8_t* level) const {
-    const B zero = splat(kSignZero);
-    for (size_t c = 0; c < static_cast<size_t>(columns); c += 32) {
-      each_vector([&](size_t i) HWY_ATTR {
-        const B m = load(level + c + i);
-        const auto negative = hn::LoadMaskBits(Bytes(), v + (c + i) / 8);
-        store(hn::IfThenElse(negative, hn::Sub(zero, m), hn::Add(zero, m)), level + c + i);
-      });
-    }
-  }
-};
-
-template <size_t kEntries>
-HWY_INLINE void put8(const Codebook<kEntries, 8>& book, size_t entry, uint8_t* out) {
-  std::memcpy(out, book[entry].data(), 8);
+// Sixteen bytes from a book: two units of eight, or four halves of units. Registers are put
+// together before they are stored, because vectors that are loaded soon after their parts were
+// stored wait for them.
+HWY_INLINE B16 join(const uint8_t* a, const uint8_t* b) {
+  const hn::FixedTag<uint8_t, 8> d8;
+  return hn::Combine(Bytes16(), hn::LoadU(d8, b), hn::LoadU(d8, a));
 }
-template <size_t kEntries>
-HWY_INLINE void put4(const Codebook<kEntries, 4>& book, size_t entry, uint8_t* out) {
-  std::memcpy(out, book[entry].data(), 4);
+HWY_INLINE B16 join(const uint8_t* a, const uint8_t* b, const uint8_t* c, const uint8_t* d) {
+#if HWY_ARCH_X86
+  __m128i v = _mm_cvtsi32_si128(static_cast<int>(load_u32(a)));
+  v = _mm_insert_epi32(v, static_cast<int>(load_u32(b)), 1);
+  v = _mm_insert_epi32(v, static_cast<int>(load_u32(c)), 2);
+  return B16{_mm_insert_epi32(v, static_cast<int>(load_u32(d)), 3)};
+#else
+  const hn::FixedTag<uint8_t, 4> d4;
+  const hn::FixedTag<uint8_t, 8> d8;
+  return hn::Combine(Bytes16(), hn::Combine(d8, hn::LoadU(d4, d), hn::LoadU(d4, c)),
+                     hn::Combine(d8, hn::LoadU(d4, b), hn::LoadU(d4, a)));
+#endif
+}
+
+// A vector of units from unit u: entry(u) is where unit u's eight bytes are.
+template <class Entry>
+HWY_INLINE B units(const Entry& entry, size_t u) {
+  const B16 first = join(entry(u), entry(u + 1));
+#if HWY_MAX_BYTES >= 32
+  return hn::Combine(Bytes(), join(entry(u + 2), entry(u + 3)), first);
+#else
+  return first;
+#endif
+}
+// The same from halves: entry(i) is where four bytes are.
+template <class Entry>
+HWY_INLINE B halves(const Entry& entry, size_t i) {
+  const B16 first = join(entry(i), entry(i + 1), entry(i + 2), entry(i + 3));
+#if HWY_MAX_BYTES >= 32
+  return hn::Combine(Bytes(), join(entry(i + 4), entry(i + 5), entry(i + 6), entry(i + 7)), first);
+#else
+  return first;
+#endif
+}
+
+// Levels of magnitudes; signs: one bit per lane, set where negative.
+HWY_INLINE B with_signs(B magnitudes, const uint8_t* signs) {
+  const B zero = splat(kSignZero);
+  return hn::IfThenElse(hn::LoadMaskBits(Bytes(), signs), hn::Sub(zero, magnitudes),
+                        hn::Add(zero, magnitudes));
+}
+
+template <size_t kEntries, size_t kValues>
+HWY_INLINE const uint8_t* entry_of(const Codebook<kEntries, kValues>& book, size_t index) {
+  return reinterpret_cast<const uint8_t*>(book[index].data());
+}
+
+// 256 levels of a block; entry(u): where the magnitudes of unit u are; one sign byte per unit.
+template <class Entry>
+HWY_INLINE void put_units(const Entry& entry, const uint8_t* signs, uint8_t* level) {
+  for (size_t c = 0; c < 256; c += hn::Lanes(Bytes())) {
+    store(with_signs(units(entry, c / 8), signs + c / 8), level + c);
+  }
+}
+// The same; entry(i): where four magnitudes are.
+template <class Entry>
+HWY_INLINE void put_halves(const Entry& entry, const uint8_t* signs, uint8_t* level) {
+  for (size_t c = 0; c < 256; c += hn::Lanes(Bytes())) {
+    store(with_signs(halves(entry, c / 4), signs + c / 8), level + c);
+  }
 }
 
 using Shorts8 = hn::FixedTag<uint16_t, 8>;
@@ -117,22 +159,15 @@ HWY_INLINE void unpack_words(const uint32_t* words, float super, float factor, u
 // f16 d; per group of 32: four bytes of index, a word.
 void unpack_iq2_xxs(const std::byte* in, int64_t columns, PlanarPiece* out) {
   const auto* block = reinterpret_cast<const uint8_t*>(in);
-  Signs signs;
-  alignas(64) uint32_t words[kPieceColumns / 32];
-  float supers[kPieceColumns / 256];
   for (int64_t c = 0; c < columns; c += 256, block += 66) {
-    supers[c / 256] = half_at(block);
-    for (size_t g = 0; g < 8; ++g) {
-      const uint8_t* group = block + 2 + 8 * g;
-      uint8_t* level = out->level + c + static_cast<int64_t>(32 * g);
-      words[static_cast<size_t>(c) / 32 + g] = load_u32(group + 4);
-      for (size_t u = 0; u < 4; ++u) put8(kIq2XxsBook, group[u], level + 8 * u);
-    }
+    uint32_t words[8];
+    for (size_t g = 0; g < 8; ++g) words[g] = load_u32(block + 2 + 8 * g + 4);
+    uint8_t signs[32];
+    unpack_words(words, half_at(block), 0.25f, signs, out->scale + c / 32);
+    put_units([&](size_t u)
+                  HWY_ATTR { return entry_of(kIq2XxsBook, block[2 + u / 4 * 8 + u % 4]); },
+              signs, out->level + c);
   }
-  for (int64_t c = 0; c < columns; c += 256) {
-    unpack_words(words + c / 32, supers[c / 256], 0.25f, signs.v + c / 8, out->scale + c / 32);
-  }
-  signs.apply(columns, out->level);
 }
 
 // f16 d; per unit a word of 9-bit index and 7-bit sign index; eight bytes of scales of 16 columns.
@@ -141,25 +176,23 @@ void unpack_iq2_xs(const std::byte* in, int64_t columns, PlanarPiece* out) {
   const hn::RebindToSigned<Shorts8> di;
   const hn::Rebind<uint8_t, Shorts8> d8;
   const auto* block = reinterpret_cast<const uint8_t*>(in);
-  Signs signs;
   for (int64_t c = 0; c < columns; c += 256, block += 74) {
     scale_nibbles<16>(half_at(block), 0.25f, block + 66, out->scale + c / 16);
+    uint16_t words[32];
+    std::memcpy(words, block + 2, sizeof words);
+    uint8_t signs[32];
     for (size_t u = 0; u < 32; u += 8) {
-      uint16_t words[8];
-      std::memcpy(words, block + 2 + 2 * u, sizeof words);
-      const auto w = hn::ShiftRight<9>(hn::LoadU(d, words));
+      const auto w = hn::ShiftRight<9>(hn::LoadU(d, words + u));
       auto parity = hn::Xor(w, hn::ShiftRight<4>(w));
       parity = hn::Xor(parity, hn::ShiftRight<2>(parity));
       parity = hn::Xor(parity, hn::ShiftRight<1>(parity));
       const auto eighth = hn::ShiftLeft<7>(hn::And(parity, hn::Set(d, 1)));
-      hn::StoreU(hn::DemoteTo(d8, hn::BitCast(di, hn::Or(w, eighth))), d8, signs.v + c / 8 + u);
-      uint8_t* level = out->level + c + static_cast<int64_t>(8 * u);
-      for (size_t i = 0; i < 8; ++i) {
-        put8(kIq2XsBook, load_u16(block + 2 + 2 * (u + i)) & 511u, level + 8 * i);
-      }
+      hn::StoreU(hn::DemoteTo(d8, hn::BitCast(di, hn::Or(w, eighth))), d8, signs + u);
     }
+    put_units([&](size_t u)
+                  HWY_ATTR { return entry_of(kIq2XsBook, load_u16(block + 2 + 2 * u) & 511u); },
+              signs, out->level + c);
   }
-  signs.apply(columns, out->level);
 }
 
 // f16 d, 32 low index bytes, 32 sign bytes, 8 bytes of high index bits, 8 bytes of scales.
@@ -173,11 +206,9 @@ void unpack_iq2_s(const std::byte* in, int64_t columns, PlanarPiece* out) {
   const auto spread = hn::Load(bytes, kSpread);
   const auto move = hn::Load(d, kMove);
   const auto* block = reinterpret_cast<const uint8_t*>(in);
-  Signs signs;
   Indices indices;
   for (int64_t c = 0; c < columns; c += 256, block += 82) {
     scale_nibbles<16>(half_at(block), 0.25f, block + 74, out->scale + c / 16);
-    std::memcpy(signs.v + c / 8, block + 34, 32);
     const uint8_t* high = block + 66;
     gather_indices(
         block + 2, 32,
@@ -188,55 +219,44 @@ void unpack_iq2_s(const std::byte* in, int64_t columns, PlanarPiece* out) {
           return hn::And(hn::Mul(each, move), hn::Set(d, 0x300));
         },
         &indices);
-    for (size_t u = 0; u < 32; ++u) {
-      put8(kIq2SBook, indices.v[u], out->level + c + static_cast<int64_t>(8 * u));
-    }
+    put_units([&](size_t u) HWY_ATTR { return entry_of(kIq2SBook, indices.v[u]); }, block + 34,
+              out->level + c);
   }
-  signs.apply(columns, out->level);
 }
 
 // f16 d, 64 index bytes (two per unit), then per group of 32 a word as in IQ2_XXS.
 void unpack_iq3_xxs(const std::byte* in, int64_t columns, PlanarPiece* out) {
   const auto* block = reinterpret_cast<const uint8_t*>(in);
-  Signs signs;
   for (int64_t c = 0; c < columns; c += 256, block += 98) {
     uint32_t words[8];
     std::memcpy(words, block + 66, sizeof words);
-    unpack_words(words, half_at(block), 0.5f, signs.v + c / 8, out->scale + c / 32);
-    for (size_t i = 0; i < 64; ++i) {
-      put4(kIq3XxsBook, block[2 + i], out->level + c + static_cast<int64_t>(4 * i));
-    }
+    uint8_t signs[32];
+    unpack_words(words, half_at(block), 0.5f, signs, out->scale + c / 32);
+    put_halves([&](size_t i) HWY_ATTR { return entry_of(kIq3XxsBook, block[2 + i]); }, signs,
+               out->level + c);
   }
-  signs.apply(columns, out->level);
 }
 
 // f16 d, 64 index bytes, 8 bytes of high index bits, 32 sign bytes, 4 bytes of scales.
 void unpack_iq3_s(const std::byte* in, int64_t columns, PlanarPiece* out) {
   const Shorts8 d;
   const auto* block = reinterpret_cast<const uint8_t*>(in);
-  Signs signs;
   Indices indices;
   for (int64_t c = 0; c < columns; c += 256, block += 110) {
     scale_nibbles<8>(half_at(block), 2.0f, block + 106, out->scale + c / 32);
-    std::memcpy(signs.v + c / 8, block + 74, 32);
     gather_indices(
         block + 2, 64,
         [&](size_t i) HWY_ATTR {
           return hn::IfThenElseZero(hn::LoadMaskBits(d, block + 66 + i / 8), hn::Set(d, 256));
         },
         &indices);
-    for (size_t i = 0; i < 64; ++i) {
-      put4(kIq3SBook, indices.v[i], out->level + c + static_cast<int64_t>(4 * i));
-    }
+    put_halves([&](size_t i) HWY_ATTR { return entry_of(kIq3SBook, indices.v[i]); }, block + 74,
+               out->level + c);
   }
-  signs.apply(columns, out->level);
 }
 
-constexpr uint64_t kOnes = 0x0101010101010101u;
-// Levels of a unit of IQ1 whose shift has the given sign; levels are eight times the values.
-HWY_INLINE void put_iq1(uint64_t levels, bool negative, uint8_t* out) {
-  const uint64_t shifted = negative ? levels - kOnes : levels + kOnes;
-  std::memcpy(out, &shifted, 8);
+HWY_INLINE const uint8_t* iq1_entry(const std::array<uint64_t, 2048>& book, size_t index) {
+  return reinterpret_cast<const uint8_t*>(&book[index]);
 }
 
 // f16 d, 32 low index bytes, per group of 32 a word: four times three high index bits, three bits
@@ -273,10 +293,11 @@ void unpack_iq1_s(const std::byte* in, int64_t columns, PlanarPiece* out) {
           return hn::And(hn::ShiftRight<5>(hn::Mul(each, move)), hn::Set(d, 0x700));
         },
         &indices);
-    for (size_t g = 0; g < 8; ++g) {
-      const bool negative = (words[g] & 0x8000u) != 0;
-      uint8_t* level = out->level + c + static_cast<int64_t>(32 * g);
-      for (size_t u = 0; u < 4; ++u) put_iq1(book[indices.v[4 * g + u]], negative, level + 8 * u);
+    for (size_t at = 0; at < 256; at += hn::Lanes(Bytes())) {
+      const B shift = splat((words[at / 32] & 0x8000u) != 0 ? -1 : 1);
+      const B values =
+          units([&](size_t u) HWY_ATTR { return iq1_entry(book, indices.v[u]); }, at / 8);
+      store(hn::Add(values, shift), out->level + c + at);
     }
   }
 }
@@ -317,10 +338,18 @@ void unpack_iq1_m(const std::byte* in, int64_t columns, PlanarPiece* out) {
           return hn::ShiftLeft<8>(hn::InterleaveLower(d, low, high));
         },
         &indices);
-    for (size_t u = 0; u < 32; ++u) {
-      const uint32_t index = indices.v[u];
-      put_iq1(book[index & 0x7ffu], (index & 0x800u) != 0,
-              out->level + c + static_cast<int64_t>(8 * u));
+    for (size_t at = 0; at < 256; at += hn::Lanes(Bytes())) {
+      // Every unit's index in a lane of its size: bit 11 becomes bytes of -1, or else of 1.
+      const hn::Repartition<uint64_t, Bytes> d64;
+      const hn::Rebind<uint16_t, decltype(d64)> index_of;
+      const hn::Rebind<uint32_t, decltype(d64)> d32;
+      const auto index =
+          hn::PromoteTo(d64, hn::PromoteTo(d32, hn::LoadU(index_of, indices.v + at / 8)));
+      const auto bit = hn::And(hn::ShiftRight<11>(index), hn::Set(d64, 1));
+      const auto shift = hn::Or(hn::Sub(hn::Zero(d64), bit), hn::Set(d64, 0x0101010101010101u));
+      const B values =
+          units([&](size_t u) HWY_ATTR { return iq1_entry(book, indices.v[u] & 0x7ffu); }, at / 8);
+      store(hn::Add(values, hn::BitCast(Bytes(), shift)), out->level + c + at);
     }
   }
 }
