@@ -1,7 +1,5 @@
 #include "kernels/lattice_tables.h"
 
-#include <bit>
-
 #include "codecs/iq_codebooks.h"
 
 namespace pare {
@@ -16,17 +14,6 @@ const std::array<uint64_t, 2048>& iq1_levels() {
       }
     }
     return levels;
-  }();
-  return table;
-}
-
-const std::array<uint8_t, 128>& even_sign_bytes() {
-  static const auto table = [] {
-    std::array<uint8_t, 128> signs{};
-    for (uint32_t i = 0; i < 128; ++i) {
-      signs[i] = static_cast<uint8_t>(i | (static_cast<uint32_t>(std::popcount(i)) & 1u) << 7);
-    }
-    return signs;
   }();
   return table;
 }

@@ -10,7 +10,4 @@ namespace pare {
 inline constexpr int kIq1Zero = 16;
 const std::array<uint64_t, 2048>& iq1_levels();
 
-// The sign bytes that seven stored bits stand for: the eighth makes their number even.
-const std::array<uint8_t, 128>& even_sign_bytes();
-
 }  // namespace pare

@@ -1,6 +1,5 @@
 // Unpackers of the lattice formats (IQ1, IQ2, IQ3): super-blocks of 256 columns, of which eight
-// (a unit) come from a codebook at a time. Entries are copied for a whole piece first and signed
-// afterwards, so that no vector waits for the bytes just stored.
+// (a unit) come from a codebook at a time.
 #define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4)  // only the CPU levels
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/unpack_lattice.cpp"
@@ -19,156 +18,286 @@ namespace HWY_NAMESPACE {
 
 constexpr int kSignZero = 64;  // magnitudes of IQ2 and IQ3 are below it
 
-// Sign bytes of a piece, one per unit.
-struct Signs {
-  alignas(64) uint8_t v[kPieceColumns / 8];
+// Sixteen bytes from a book: two units of eight, or four halves of units. Registers are put
+// together before they are stored, because vectors that are loaded soon after their parts were
+// stored wait for them.
+HWY_INLINE B16 join(const uint8_t* a, const uint8_t* b) {
+  const hn::FixedTag<uint8_t, 8> d8;
+  return hn::Combine(Bytes16(), hn::LoadU(d8, b), hn::LoadU(d8, a));
+}
+HWY_INLINE B16 join(const uint8_t* a, const uint8_t* b, const uint8_t* c, const uint8_t* d) {
+#if HWY_ARCH_X86
+  __m128i v = _mm_cvtsi32_si128(static_cast<int>(load_u32(a)));
+  v = _mm_insert_epi32(v, static_cast<int>(load_u32(b)), 1);
+  v = _mm_insert_epi32(v, static_cast<int>(load_u32(c)), 2);
+  return B16{_mm_insert_epi32(v, static_cast<int>(load_u32(d)), 3)};
+#else
+  const hn::FixedTag<uint8_t, 4> d4;
+  const hn::FixedTag<uint8_t, 8> d8;
+  return hn::Combine(Bytes16(), hn::Combine(d8, hn::LoadU(d4, d), hn::LoadU(d4, c)),
+                     hn::Combine(d8, hn::LoadU(d4, b), hn::LoadU(d4, a)));
+#endif
+}
 
-  // Magnitudes to levels.
-  HWY_INLINE void apply(int64_t columns, uint8_t* level) const {
-    const B zero = splat(kSignZero);
-    for (size_t c = 0; c < static_cast<size_t>(columns); c += 32) {
-      each_vector([&](size_t i) HWY_ATTR {
-        const B m = load(level + c + i);
-        const auto negative = hn::LoadMaskBits(Bytes(), v + (c + i) / 8);
-        store(hn::IfThenElse(negative, hn::Sub(zero, m), hn::Add(zero, m)), level + c + i);
-      });
-    }
+// A vector of units from unit u: entry(u) is where unit u's eight bytes are.
+template <class Entry>
+HWY_INLINE B units(const Entry& entry, size_t u) {
+  const B16 first = join(entry(u), entry(u + 1));
+#if HWY_MAX_BYTES >= 32
+  return hn::Combine(Bytes(), join(entry(u + 2), entry(u + 3)), first);
+#else
+  return first;
+#endif
+}
+// The same from halves: entry(i) is where four bytes are.
+template <class Entry>
+HWY_INLINE B halves(const Entry& entry, size_t i) {
+  const B16 first = join(entry(i), entry(i + 1), entry(i + 2), entry(i + 3));
+#if HWY_MAX_BYTES >= 32
+  return hn::Combine(Bytes(), join(entry(i + 4), entry(i + 5), entry(i + 6), entry(i + 7)), first);
+#else
+  return first;
+#endif
+}
+
+// Levels of magnitudes; signs: one bit per lane, set where negative.
+HWY_INLINE B with_signs(B magnitudes, const uint8_t* signs) {
+  const B zero = splat(kSignZero);
+  return hn::IfThenElse(hn::LoadMaskBits(Bytes(), signs), hn::Sub(zero, magnitudes),
+                        hn::Add(zero, magnitudes));
+}
+
+template <size_t kEntries, size_t kValues>
+HWY_INLINE const uint8_t* entry_of(const Codebook<kEntries, kValues>& book, size_t index) {
+  return reinterpret_cast<const uint8_t*>(book[index].data());
+}
+
+// 256 levels of a block; entry(u): where the magnitudes of unit u are; one sign byte per unit.
+template <class Entry>
+HWY_INLINE void put_units(const Entry& entry, const uint8_t* signs, uint8_t* level) {
+  for (size_t c = 0; c < 256; c += hn::Lanes(Bytes())) {
+    store(with_signs(units(entry, c / 8), signs + c / 8), level + c);
   }
+}
+// The same; entry(i): where four magnitudes are.
+template <class Entry>
+HWY_INLINE void put_halves(const Entry& entry, const uint8_t* signs, uint8_t* level) {
+  for (size_t c = 0; c < 256; c += hn::Lanes(Bytes())) {
+    store(with_signs(halves(entry, c / 4), signs + c / 8), level + c);
+  }
+}
+
+using Shorts8 = hn::FixedTag<uint16_t, 8>;
+
+// Indices of a block's codebook entries.
+struct Indices {
+  alignas(64) uint16_t v[64];
 };
 
-template <size_t kEntries>
-HWY_INLINE void put8(const Codebook<kEntries, 8>& book, size_t entry, uint8_t* out) {
-  std::memcpy(out, book[entry].data(), 8);
-}
-template <size_t kEntries>
-HWY_INLINE void put4(const Codebook<kEntries, 4>& book, size_t entry, uint8_t* out) {
-  std::memcpy(out, book[entry].data(), 4);
-}
-
-// out[g] = d * (0.5 + code g) * factor for nibbles, low half first; n / 2 bytes.
-HWY_INLINE void scale_nibbles(float d, float factor, const uint8_t* in, size_t n, float* out) {
-  for (size_t g = 0; g < n; ++g) {
-    const int code = in[g / 2] >> (4 * (g & 1)) & 15;
-    out[g] = d * (0.5f + static_cast<float>(code)) * factor;
+// n bytes, widened; from(i) gives the bits above the bytes of eight indices from i.
+template <class High>
+HWY_INLINE void gather_indices(const uint8_t* low, size_t n, const High& high, Indices* out) {
+  const Shorts8 d;
+  const hn::Rebind<uint8_t, Shorts8> d8;
+  for (size_t i = 0; i < n; i += 8) {
+    hn::Store(hn::Or(hn::PromoteTo(d, hn::LoadU(d8, low + i)), high(i)), d, out->v + i);
   }
 }
 
-// f16 d; per group of 32: four bytes of index, a word of four 7-bit sign indices and the scale.
+// d * (0.5 + code) * factor, in the order of the codecs.
+template <class D, class V>
+HWY_INLINE hn::Vec<D> steps_to_scale(D d, float super, V code, float factor) {
+  const auto steps = hn::Add(hn::Set(d, 0.5f), hn::ConvertTo(d, code));
+  return hn::Mul(hn::Mul(hn::Set(d, super), steps), hn::Set(d, factor));
+}
+
+// Scales of nibbles, low half first: 8 of 4 bytes or 16 of 8.
+template <size_t kCount>
+HWY_INLINE void scale_nibbles(float super, float factor, const uint8_t* in, float* out) {
+  const hn::FixedTag<uint8_t, 8> d8;
+  const hn::FixedTag<uint8_t, 16> d16;
+  const hn::CappedTag<float, 8> d;
+  const hn::RebindToSigned<decltype(d)> di;
+  const hn::Rebind<uint8_t, decltype(d)> codes_of;
+  uint8_t packed[8] = {};
+  std::memcpy(packed, in, kCount / 2);
+  const auto v = hn::LoadU(d8, packed);
+  alignas(16) uint8_t codes[16];
+  const auto low = hn::ZeroExtendVector(d16, hn::And(v, hn::Set(d8, 15)));
+  const auto high = hn::ZeroExtendVector(d16, hn::ShiftRight<4>(v));
+  hn::Store(hn::InterleaveLower(d16, low, high), d16, codes);
+  for (size_t g = 0; g < kCount; g += hn::Lanes(d)) {
+    const auto code = hn::PromoteTo(di, hn::LoadU(codes_of, codes + g));
+    hn::StoreU(steps_to_scale(d, super, code, factor), d, out + g);
+  }
+}
+
+// A word per group of 32 columns: four 7-bit sign indices, whose eighth sign makes their number
+// even, and a scale in the top four bits. Eight words to sign bytes and scales.
+HWY_INLINE void unpack_words(const uint32_t* words, float super, float factor, uint8_t* signs,
+                             float* scales) {
+  const hn::CappedTag<uint32_t, 8> d;
+  const hn::Repartition<uint8_t, decltype(d)> d8;
+  const hn::RebindToSigned<decltype(d)> di;
+  const hn::RebindToFloat<decltype(d)> df;
+  for (size_t i = 0; i < 8; i += hn::Lanes(d)) {
+    const auto w = hn::LoadU(d, words + i);
+    const auto field = [&](uint32_t mask) HWY_ATTR { return hn::And(w, hn::Set(d, mask)); };
+    const auto indices =
+        hn::Or(hn::Or(field(0x7f), hn::ShiftLeft<1>(field(0x3f80))),
+               hn::Or(hn::ShiftLeft<2>(field(0x1fc000)), hn::ShiftLeft<3>(field(0xfe00000))));
+    auto parity = hn::Xor(indices, hn::ShiftRight<4>(indices));
+    parity = hn::Xor(parity, hn::ShiftRight<2>(parity));
+    parity = hn::Xor(parity, hn::ShiftRight<1>(parity));
+    const auto eighth = hn::ShiftLeft<7>(hn::And(parity, hn::Set(d, 0x01010101)));
+    hn::StoreU(hn::BitCast(d8, hn::Or(indices, eighth)), d8, signs + 4 * i);
+    const auto code = hn::BitCast(di, hn::ShiftRight<28>(w));
+    hn::StoreU(steps_to_scale(df, super, code, factor), df, scales + i);
+  }
+}
+
+// f16 d; per group of 32: four bytes of index, a word.
 void unpack_iq2_xxs(const std::byte* in, int64_t columns, PlanarPiece* out) {
-  const auto& even = even_sign_bytes();
   const auto* block = reinterpret_cast<const uint8_t*>(in);
-  Signs signs;
   for (int64_t c = 0; c < columns; c += 256, block += 66) {
-    const float d = half_at(block);
-    for (size_t g = 0; g < 8; ++g) {
-      const uint8_t* group = block + 2 + 8 * g;
-      const uint32_t word = load_u32(group + 4);
-      out->scale[static_cast<size_t>(c) / 32 + g] =
-          d * (0.5f + static_cast<float>(word >> 28)) * 0.25f;
-      for (size_t u = 0; u < 4; ++u) {
-        const size_t unit = static_cast<size_t>(c) / 8 + 4 * g + u;
-        put8(kIq2XxsBook, group[u], out->level + 8 * unit);
-        signs.v[unit] = even[word >> (7 * u) & 127u];
-      }
-    }
+    uint32_t words[8];
+    for (size_t g = 0; g < 8; ++g) words[g] = load_u32(block + 2 + 8 * g + 4);
+    uint8_t signs[32];
+    unpack_words(words, half_at(block), 0.25f, signs, out->scale + c / 32);
+    put_units([&](size_t u)
+                  HWY_ATTR { return entry_of(kIq2XxsBook, block[2 + u / 4 * 8 + u % 4]); },
+              signs, out->level + c);
   }
-  signs.apply(columns, out->level);
 }
 
 // f16 d; per unit a word of 9-bit index and 7-bit sign index; eight bytes of scales of 16 columns.
 void unpack_iq2_xs(const std::byte* in, int64_t columns, PlanarPiece* out) {
-  const auto& even = even_sign_bytes();
+  const Shorts8 d;
+  const hn::RebindToSigned<Shorts8> di;
+  const hn::Rebind<uint8_t, Shorts8> d8;
   const auto* block = reinterpret_cast<const uint8_t*>(in);
-  Signs signs;
   for (int64_t c = 0; c < columns; c += 256, block += 74) {
-    scale_nibbles(half_at(block), 0.25f, block + 66, 16, out->scale + c / 16);
-    for (size_t u = 0; u < 32; ++u) {
-      const size_t unit = static_cast<size_t>(c) / 8 + u;
-      const uint32_t word = load_u16(block + 2 + 2 * u);
-      put8(kIq2XsBook, word & 511u, out->level + 8 * unit);
-      signs.v[unit] = even[word >> 9];
+    scale_nibbles<16>(half_at(block), 0.25f, block + 66, out->scale + c / 16);
+    uint16_t words[32];
+    std::memcpy(words, block + 2, sizeof words);
+    uint8_t signs[32];
+    for (size_t u = 0; u < 32; u += 8) {
+      const auto w = hn::ShiftRight<9>(hn::LoadU(d, words + u));
+      auto parity = hn::Xor(w, hn::ShiftRight<4>(w));
+      parity = hn::Xor(parity, hn::ShiftRight<2>(parity));
+      parity = hn::Xor(parity, hn::ShiftRight<1>(parity));
+      const auto eighth = hn::ShiftLeft<7>(hn::And(parity, hn::Set(d, 1)));
+      hn::StoreU(hn::DemoteTo(d8, hn::BitCast(di, hn::Or(w, eighth))), d8, signs + u);
     }
+    put_units([&](size_t u)
+                  HWY_ATTR { return entry_of(kIq2XsBook, load_u16(block + 2 + 2 * u) & 511u); },
+              signs, out->level + c);
   }
-  signs.apply(columns, out->level);
 }
 
 // f16 d, 32 low index bytes, 32 sign bytes, 8 bytes of high index bits, 8 bytes of scales.
 void unpack_iq2_s(const std::byte* in, int64_t columns, PlanarPiece* out) {
+  const Shorts8 d;
+  const hn::Repartition<uint8_t, Shorts8> bytes;
+  // Two bytes of high bits, four units each: every unit's byte, then its two bits moved to 8 and 9.
+  alignas(16) constexpr uint8_t kSpread[16] = {0, 255, 0, 255, 0, 255, 0, 255,
+                                               1, 255, 1, 255, 1, 255, 1, 255};
+  alignas(16) constexpr uint16_t kMove[8] = {256, 64, 16, 4, 256, 64, 16, 4};
+  const auto spread = hn::Load(bytes, kSpread);
+  const auto move = hn::Load(d, kMove);
   const auto* block = reinterpret_cast<const uint8_t*>(in);
-  Signs signs;
+  Indices indices;
   for (int64_t c = 0; c < columns; c += 256, block += 82) {
-    scale_nibbles(half_at(block), 0.25f, block + 74, 16, out->scale + c / 16);
-    std::memcpy(signs.v + c / 8, block + 34, 32);
-    const uint64_t high = load_u64(block + 66);
-    for (size_t u = 0; u < 32; ++u) {
-      const size_t index = block[2 + u] | (high >> (2 * u) & 3u) << 8;
-      put8(kIq2SBook, index, out->level + c + static_cast<int64_t>(8 * u));
-    }
+    scale_nibbles<16>(half_at(block), 0.25f, block + 74, out->scale + c / 16);
+    const uint8_t* high = block + 66;
+    gather_indices(
+        block + 2, 32,
+        [&](size_t i) HWY_ATTR {
+          const auto two =
+              hn::BitCast(bytes, hn::Set(d, static_cast<uint16_t>(load_u16(high + i / 4))));
+          const auto each = hn::BitCast(d, hn::TableLookupBytesOr0(two, spread));
+          return hn::And(hn::Mul(each, move), hn::Set(d, 0x300));
+        },
+        &indices);
+    put_units([&](size_t u) HWY_ATTR { return entry_of(kIq2SBook, indices.v[u]); }, block + 34,
+              out->level + c);
   }
-  signs.apply(columns, out->level);
 }
 
 // f16 d, 64 index bytes (two per unit), then per group of 32 a word as in IQ2_XXS.
 void unpack_iq3_xxs(const std::byte* in, int64_t columns, PlanarPiece* out) {
-  const auto& even = even_sign_bytes();
   const auto* block = reinterpret_cast<const uint8_t*>(in);
-  Signs signs;
   for (int64_t c = 0; c < columns; c += 256, block += 98) {
-    const float d = half_at(block);
-    for (size_t g = 0; g < 8; ++g) {
-      const uint32_t word = load_u32(block + 66 + 4 * g);
-      out->scale[static_cast<size_t>(c) / 32 + g] =
-          d * (0.5f + static_cast<float>(word >> 28)) * 0.5f;
-      for (size_t u = 0; u < 4; ++u) {
-        signs.v[static_cast<size_t>(c) / 8 + 4 * g + u] = even[word >> (7 * u) & 127u];
-      }
-    }
-    for (size_t i = 0; i < 64; ++i) {
-      put4(kIq3XxsBook, block[2 + i], out->level + c + static_cast<int64_t>(4 * i));
-    }
+    uint32_t words[8];
+    std::memcpy(words, block + 66, sizeof words);
+    uint8_t signs[32];
+    unpack_words(words, half_at(block), 0.5f, signs, out->scale + c / 32);
+    put_halves([&](size_t i) HWY_ATTR { return entry_of(kIq3XxsBook, block[2 + i]); }, signs,
+               out->level + c);
   }
-  signs.apply(columns, out->level);
 }
 
 // f16 d, 64 index bytes, 8 bytes of high index bits, 32 sign bytes, 4 bytes of scales.
 void unpack_iq3_s(const std::byte* in, int64_t columns, PlanarPiece* out) {
+  const Shorts8 d;
   const auto* block = reinterpret_cast<const uint8_t*>(in);
-  Signs signs;
+  Indices indices;
   for (int64_t c = 0; c < columns; c += 256, block += 110) {
-    scale_nibbles(half_at(block), 2.0f, block + 106, 8, out->scale + c / 32);
-    std::memcpy(signs.v + c / 8, block + 74, 32);
-    const uint64_t high = load_u64(block + 66);
-    for (size_t i = 0; i < 64; ++i) {
-      const size_t index = block[2 + i] | (high >> i & 1u) << 8;
-      put4(kIq3SBook, index, out->level + c + static_cast<int64_t>(4 * i));
-    }
+    scale_nibbles<8>(half_at(block), 2.0f, block + 106, out->scale + c / 32);
+    gather_indices(
+        block + 2, 64,
+        [&](size_t i) HWY_ATTR {
+          return hn::IfThenElseZero(hn::LoadMaskBits(d, block + 66 + i / 8), hn::Set(d, 256));
+        },
+        &indices);
+    put_halves([&](size_t i) HWY_ATTR { return entry_of(kIq3SBook, indices.v[i]); }, block + 74,
+               out->level + c);
   }
-  signs.apply(columns, out->level);
 }
 
-constexpr uint64_t kOnes = 0x0101010101010101u;
-// Levels of a unit of IQ1 whose shift has the given sign; levels are eight times the values.
-HWY_INLINE void put_iq1(uint64_t levels, bool negative, uint8_t* out) {
-  const uint64_t shifted = negative ? levels - kOnes : levels + kOnes;
-  std::memcpy(out, &shifted, 8);
+HWY_INLINE const uint8_t* iq1_entry(const std::array<uint64_t, 2048>& book, size_t index) {
+  return reinterpret_cast<const uint8_t*>(&book[index]);
 }
 
 // f16 d, 32 low index bytes, per group of 32 a word: four times three high index bits, three bits
 // of scale, the sign of the shift.
 void unpack_iq1_s(const std::byte* in, int64_t columns, PlanarPiece* out) {
+  const Shorts8 d;
+  const hn::Repartition<uint8_t, Shorts8> bytes;
+  const hn::CappedTag<float, 8> df;
+  const hn::RebindToSigned<decltype(df)> di;
+  const hn::Rebind<uint16_t, decltype(df)> words_of;
+  // Two words, four units each: every unit's word, its three bits moved to the top.
+  alignas(16) constexpr uint8_t kSpread[16] = {0, 1, 0, 1, 0, 1, 0, 1, 2, 3, 2, 3, 2, 3, 2, 3};
+  alignas(16) constexpr uint16_t kMove[8] = {8192, 1024, 128, 16, 8192, 1024, 128, 16};
+  const auto spread = hn::Load(bytes, kSpread);
+  const auto move = hn::Load(d, kMove);
   const auto& book = iq1_levels();
   const auto* block = reinterpret_cast<const uint8_t*>(in);
+  Indices indices;
   for (int64_t c = 0; c < columns; c += 256, block += 50) {
-    const float d = half_at(block);
-    for (size_t g = 0; g < 8; ++g) {
-      const uint32_t word = load_u16(block + 34 + 2 * g);
-      const int code = static_cast<int>(word >> 12 & 7u);
-      out->scale[static_cast<size_t>(c) / 32 + g] = d * (0.5f + static_cast<float>(code)) * 0.25f;
-      for (size_t u = 0; u < 4; ++u) {
-        const size_t index = block[2 + 4 * g + u] | (word >> (3 * u) & 7u) << 8;
-        put_iq1(book[index], (word & 0x8000u) != 0,
-                out->level + c + static_cast<int64_t>(32 * g + 8 * u));
-      }
+    uint16_t words[8];
+    std::memcpy(words, block + 34, sizeof words);
+    const float super = half_at(block);
+    for (size_t g = 0; g < 8; g += hn::Lanes(df)) {
+      const auto w = hn::PromoteTo(di, hn::LoadU(words_of, words + g));
+      const auto code = hn::And(hn::ShiftRight<12>(w), hn::Set(di, 7));
+      hn::StoreU(steps_to_scale(df, super, code, 0.25f), df, out->scale + c / 32 + g);
+    }
+    gather_indices(
+        block + 2, 32,
+        [&](size_t i) HWY_ATTR {
+          const hn::FixedTag<uint32_t, 4> d32;
+          const auto two = hn::BitCast(bytes, hn::Set(d32, load_u32(block + 34 + i / 2)));
+          const auto each = hn::BitCast(d, hn::TableLookupBytes(two, spread));
+          return hn::And(hn::ShiftRight<5>(hn::Mul(each, move)), hn::Set(d, 0x700));
+        },
+        &indices);
+    for (size_t at = 0; at < 256; at += hn::Lanes(Bytes())) {
+      const B shift = splat((words[at / 32] & 0x8000u) != 0 ? -1 : 1);
+      const B values =
+          units([&](size_t u) HWY_ATTR { return iq1_entry(book, indices.v[u]); }, at / 8);
+      store(hn::Add(values, shift), out->level + c + at);
     }
   }
 }
@@ -176,22 +305,51 @@ void unpack_iq1_s(const std::byte* in, int64_t columns, PlanarPiece* out) {
 // 32 low index bytes, 16 bytes of a nibble per unit (three high index bits, the sign of the
 // shift), four words of four 3-bit scales of 16 columns, whose top nibbles are d.
 void unpack_iq1_m(const std::byte* in, int64_t columns, PlanarPiece* out) {
+  const Shorts8 d;
+  const hn::Rebind<uint8_t, Shorts8> d8;
+  const hn::FixedTag<int32_t, 4> di;
+  const hn::RebindToFloat<decltype(di)> df;
+  const hn::RebindToUnsigned<decltype(di)> du;
+  alignas(16) constexpr uint32_t kShift[4] = {0, 3, 6, 9};
   const auto& book = iq1_levels();
   const auto* block = reinterpret_cast<const uint8_t*>(in);
+  Indices indices;
   for (int64_t c = 0; c < columns; c += 256, block += 56) {
-    uint32_t d_bits = 0;
+    const uint64_t words = load_u64(block + 48);
+    const uint64_t d_bits =
+        (words >> 12 & 0xf) | (words >> 24 & 0xf0) | (words >> 36 & 0xf00) | (words >> 48 & 0xf000);
+    const float super = fp16_to_float(static_cast<uint16_t>(d_bits));
     for (size_t w = 0; w < 4; ++w) {
-      d_bits |= static_cast<uint32_t>(load_u16(block + 48 + 2 * w)) >> 12 << (4 * w);
+      const auto word = hn::Set(du, static_cast<uint32_t>(words >> (16 * w) & 0xfff));
+      const auto code = hn::And(hn::Shr(word, hn::Load(du, kShift)), hn::Set(du, 7));
+      hn::StoreU(steps_to_scale(df, super, hn::BitCast(di, code), 0.25f), df,
+                 out->scale + c / 16 + 4 * w);
     }
-    const float d = fp16_to_float(static_cast<uint16_t>(d_bits));
-    for (size_t g = 0; g < 16; ++g) {
-      const int code = load_u16(block + 48 + g / 4 * 2) >> (3 * (g % 4)) & 7;
-      out->scale[static_cast<size_t>(c) / 16 + g] = d * (0.5f + static_cast<float>(code)) * 0.25f;
-    }
-    for (size_t u = 0; u < 32; ++u) {
-      const uint32_t nibble = static_cast<uint32_t>(block[32 + u / 2]) >> (4 * (u % 2)) & 15u;
-      put_iq1(book[block[u] | (nibble & 7u) << 8], (nibble & 8u) != 0,
-              out->level + c + static_cast<int64_t>(8 * u));
+    gather_indices(
+        block, 32,
+        [&](size_t i) HWY_ATTR {
+          // Four bytes of nibbles, low halves first.
+          const uint32_t four = load_u32(block + 32 + i / 2);
+          const uint64_t spread = four & 0x0f0f0f0fu, upper = four >> 4 & 0x0f0f0f0fu;
+          const auto low =
+              hn::PromoteTo(d, hn::BitCast(d8, hn::Set(hn::FixedTag<uint64_t, 1>(), spread)));
+          const auto high =
+              hn::PromoteTo(d, hn::BitCast(d8, hn::Set(hn::FixedTag<uint64_t, 1>(), upper)));
+          return hn::ShiftLeft<8>(hn::InterleaveLower(d, low, high));
+        },
+        &indices);
+    for (size_t at = 0; at < 256; at += hn::Lanes(Bytes())) {
+      // Every unit's index in a lane of its size: bit 11 becomes bytes of -1, or else of 1.
+      const hn::Repartition<uint64_t, Bytes> d64;
+      const hn::Rebind<uint16_t, decltype(d64)> index_of;
+      const hn::Rebind<uint32_t, decltype(d64)> d32;
+      const auto index =
+          hn::PromoteTo(d64, hn::PromoteTo(d32, hn::LoadU(index_of, indices.v + at / 8)));
+      const auto bit = hn::And(hn::ShiftRight<11>(index), hn::Set(d64, 1));
+      const auto shift = hn::Or(hn::Sub(hn::Zero(d64), bit), hn::Set(d64, 0x0101010101010101u));
+      const B values =
+          units([&](size_t u) HWY_ATTR { return iq1_entry(book, indices.v[u] & 0x7ffu); }, at / 8);
+      store(hn::Add(values, hn::BitCast(Bytes(), shift)), out->level + c + at);
     }
   }
 }
