@@ -40,6 +40,12 @@ class Bench:
                                self.args.calibration_chunks)
         if not base.exists():
             self.llama.base_logits(self.source(twin), self.args.text, base, self.args.chunks)
+        stats = self.work / f"{twin}.stats.gguf"
+        if self.args.pare and not stats.exists():
+            run = peer.run([self.args.pare, "calibrate", self.args.twins / twin, "-o", stats,
+                            "--text", self.args.calibration, "--chunks", self.args.fit_chunks,
+                            "--threads", self.args.threads], self.work / "logs" / f"{twin}-stats.log")
+            print(f"{twin}: pare calibrate took {run.seconds:.0f} s", flush=True)
 
     def make(self, twin: str, file_type: str, maker: str, target: pathlib.Path) -> peer.Run:
         imatrix = self.work / f"{twin}.imatrix.gguf"
@@ -52,7 +58,9 @@ class Bench:
                              "--imatrix", imatrix], log)
         theirs = self.results.find(twin=twin, type=file_type, maker="llama-quantize")
         return peer.run([self.args.pare, "compress", *common, "--fit", theirs["bytes"],
-                         "--text", self.args.calibration, *self.args.fit_options.split()], log)
+                         "--text", self.args.calibration, "--chunks", self.args.fit_chunks,
+                         "--stats", self.work / f"{twin}.stats.gguf", "--eval-chunks", 0,
+                         "--no-compare", "--prompt", "", *self.args.fit_options.split()], log)
 
     def measure(self, twin: str, file_type: str, maker: str) -> dict:
         stem = f"{twin}-{file_type}-{maker.replace(' --', '-')}"
@@ -107,6 +115,8 @@ def main() -> int:
     parser.add_argument("--cases", default=CASES, help="TWIN:TYPE, comma separated")
     parser.add_argument("--makers", default=",".join(MAKERS), help="comma separated")
     parser.add_argument("--again", default="", help="makers whose recorded files are made again")
+    parser.add_argument("--fit-chunks", type=int, default=32,
+                        help="windows of the calibration text that pare sees")
     parser.add_argument("--fit-options", default="", help="more options for pare compress")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--work", type=pathlib.Path, default=peer.CACHE / "bench")

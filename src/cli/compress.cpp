@@ -11,9 +11,10 @@
 #include "cli/verb.h"
 #include "codecs/codec.h"
 #include "compress/verify.h"
-#include "eval/generate.h"
+#include "model/exec_native/native_executor.h"
 #include "planner/presets.h"
 #include "report/report.h"
+#include "serve/generator.h"
 
 namespace pare::cli {
 namespace {
@@ -27,6 +28,9 @@ struct Args {
   double max_kl = 0.0;
   bool no_compare = false;
 };
+
+// Tokens of the line of text that each model writes.
+constexpr int64_t kSampleTokens = 32;
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -140,12 +144,13 @@ class Job {
   }
 
   Status measure(double seconds, uint64_t memory) {
-    PARE_ASSIGN_OR_RETURN(original_, backend_->make_executor(model_, pool_));
+    PARE_ASSIGN_OR_RETURN(const auto native, NativeModel::load(model_));
+    original_ = make_native_executor(native, pool_);
     ReportRow row{.label = "original",
                   .file = args_.model,
                   .bytes = source_bytes(),
                   .bits_per_weight = bits_per_weight(source_bytes())};
-    PARE_RETURN_IF_ERROR(measure_row(*original_, nullptr, &row));
+    PARE_RETURN_IF_ERROR(measure_row(native, *original_, nullptr, &row));
     report_.rows.push_back(std::move(row));
     if (!args_.no_compare) PARE_RETURN_IF_ERROR(measure_preset());
     row = {.label = "pare, " + found_.plan.label,
@@ -194,28 +199,32 @@ class Job {
 
   Status measure_file(const std::string& path, ReportRow* row) {
     PARE_ASSIGN_OR_RETURN(Model opened, open_model(written_path(path), {.tokenizer = false}));
-    PARE_ASSIGN_OR_RETURN(
-        const auto executor,
-        backend_->make_executor(std::make_shared<const Model>(std::move(opened)), pool_));
-    return measure_row(*executor, original_.get(), row);
+    PARE_ASSIGN_OR_RETURN(const auto native,
+                          NativeModel::load(std::make_shared<const Model>(std::move(opened))));
+    return measure_row(native, *make_native_executor(native, pool_), original_.get(), row);
   }
 
   std::string written_path(const std::string& path) const {
     return path == args_.output ? written_.files.front() : path;
   }
 
-  Status measure_row(Executor& executor, Executor* baseline, ReportRow* row) {
+  // What the engine makes of the packed weights: divergence, and a line of text.
+  Status measure_row(const std::shared_ptr<const NativeModel>& model, Executor& executor,
+                     Executor* baseline, ReportRow* row) {
     if (!judged_.empty()) {
       PARE_ASSIGN_OR_RETURN(row->eval, evaluate(executor, baseline, judged_, pool_, progress_));
       row->measured = true;
     }
     if (args_.prompt.empty()) return {};
     PARE_ASSIGN_OR_RETURN(const auto tokenizer, model_tokenizer(*model_));
-    PARE_ASSIGN_OR_RETURN(auto prompt, tokenizer->encode(args_.prompt));
-    PARE_ASSIGN_OR_RETURN(const auto ids, generate_greedy(executor, prompt, 32, [&](int32_t id) {
-                            return tokenizer->is_end_of_generation(id);
-                          }));
-    row->sample = tokenizer->decode(ids);
+    PARE_ASSIGN_OR_RETURN(const auto prompt, tokenizer->encode(args_.prompt));
+    const auto context = static_cast<int64_t>(prompt.size()) + kSampleTokens;
+    PARE_ASSIGN_OR_RETURN(auto session, Session::create(model, pool_, {.context = context}));
+    PARE_ASSIGN_OR_RETURN(const auto generator, Generator::create(std::move(session), tokenizer));
+    PARE_ASSIGN_OR_RETURN(const Generated written,
+                          generator->generate(prompt, {.sampler = {.temperature = 0.0f},
+                                                       .max_tokens = kSampleTokens}));
+    row->sample = written.text;
     return {};
   }
 
