@@ -169,11 +169,11 @@ void unpack_q6_k(const std::byte* in, int64_t columns, PlanarPiece* out) {
 }
 
 const Unpacker kUnpackers[] = {
-    {CodecId::kQ2_K, {32, 16, 0, 45}, unpack_q2_k},
-    {CodecId::kQ3_K, {32, 0, kQ3Zero, 252}, unpack_q3_k},
-    {CodecId::kQ4_K, {32, 32, 0, 15}, unpack_q4_k},
-    {CodecId::kQ5_K, {32, 32, 0, 31}, unpack_q5_k},
-    {CodecId::kQ6_K, {16, 0, 32, 63}, unpack_q6_k},
+    {"simd", CodecId::kQ2_K, {32, 16, 0, 45}, unpack_q2_k},
+    {"simd", CodecId::kQ3_K, {32, 0, kQ3Zero, 252}, unpack_q3_k},
+    {"simd", CodecId::kQ4_K, {32, 32, 0, 15}, unpack_q4_k},
+    {"simd", CodecId::kQ5_K, {32, 32, 0, 31}, unpack_q5_k},
+    {"simd", CodecId::kQ6_K, {16, 0, 32, 63}, unpack_q6_k},
 };
 std::span<const Unpacker> k_unpackers() { return kUnpackers; }
 

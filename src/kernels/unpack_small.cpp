@@ -93,10 +93,10 @@ void unpack_q2_0(const std::byte* in, int64_t columns, PlanarPiece* out) {
 }
 
 const Unpacker kUnpackers[] = {
-    {CodecId::kTQ1_0, {32, 0, 1, 2}, unpack_tq1_0},
-    {CodecId::kTQ2_0, {32, 0, 1, 3}, unpack_tq2_0},
-    {CodecId::kQ1_0, {32, 0, 1, 2}, unpack_q1_0},
-    {CodecId::kQ2_0, {32, 0, 1, 3}, unpack_q2_0},
+    {"simd", CodecId::kTQ1_0, {32, 0, 1, 2}, unpack_tq1_0},
+    {"simd", CodecId::kTQ2_0, {32, 0, 1, 3}, unpack_tq2_0},
+    {"simd", CodecId::kQ1_0, {32, 0, 1, 2}, unpack_q1_0},
+    {"simd", CodecId::kQ2_0, {32, 0, 1, 3}, unpack_q2_0},
 };
 std::span<const Unpacker> small_unpackers() { return kUnpackers; }
 
