@@ -11,7 +11,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace pare {
 namespace HWY_NAMESPACE {
-#if HWY_TARGET != HWY_SCALAR
+#if HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128
 
 // Q2_K and Q3_K have few levels and few scale codes: their product fits a byte. So the super-scale
 // is all that is left of the scale, and sums over 32 columns stay integers. One table of the
@@ -177,7 +177,7 @@ const Unpacker kUnpackers[] = {
 };
 std::span<const Unpacker> k_unpackers() { return kUnpackers; }
 
-#endif  // HWY_TARGET != HWY_SCALAR
+#endif  // a target with vectors
 }  // namespace HWY_NAMESPACE
 }  // namespace pare
 HWY_AFTER_NAMESPACE();

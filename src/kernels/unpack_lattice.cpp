@@ -14,7 +14,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace pare {
 namespace HWY_NAMESPACE {
-#if HWY_TARGET != HWY_SCALAR
+#if HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128
 
 constexpr int kSignZero = 64;  // magnitudes of IQ2 and IQ3 are below it
 
@@ -365,7 +365,7 @@ const Unpacker kUnpackers[] = {
 };
 std::span<const Unpacker> lattice_unpackers() { return kUnpackers; }
 
-#endif  // HWY_TARGET != HWY_SCALAR
+#endif  // a target with vectors
 }  // namespace HWY_NAMESPACE
 }  // namespace pare
 HWY_AFTER_NAMESPACE();

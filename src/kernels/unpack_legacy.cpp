@@ -13,7 +13,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace pare {
 namespace HWY_NAMESPACE {
-#if HWY_TARGET != HWY_SCALAR
+#if HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128
 
 // Blocks of 32 columns: kBytes bytes that begin with a binary16 scale. levels(block, out).
 template <size_t kBytes, class Levels>
@@ -188,7 +188,7 @@ const Unpacker kUnpackers[] = {
 };
 std::span<const Unpacker> legacy_unpackers() { return kUnpackers; }
 
-#endif  // HWY_TARGET != HWY_SCALAR
+#endif  // a target with vectors
 }  // namespace HWY_NAMESPACE
 }  // namespace pare
 HWY_AFTER_NAMESPACE();

@@ -11,7 +11,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace pare {
 namespace HWY_NAMESPACE {
-#if HWY_TARGET != HWY_SCALAR
+#if HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128
 
 // The trits of `kCount` vectors: a byte is a fraction in 1/256, and what three times it brings
 // over the binary point is the next trit. out[t * stride + i].
@@ -100,7 +100,7 @@ const Unpacker kUnpackers[] = {
 };
 std::span<const Unpacker> small_unpackers() { return kUnpackers; }
 
-#endif  // HWY_TARGET != HWY_SCALAR
+#endif  // a target with vectors
 }  // namespace HWY_NAMESPACE
 }  // namespace pare
 HWY_AFTER_NAMESPACE();
