@@ -1,9 +1,9 @@
 // Speed of the matrix kernels: pare_kernels_bench [threads] [codec ...]
 //
-// Prints, for each codec and CPU level, products with one token (bytes of weights read per second,
-// beside a plain read of as much memory) and with 512 tokens (operations per second, beside what
-// the dot-product instruction alone reaches). Times are CPU times divided by the threads, the least
-// of several runs, so that a busy machine does not show.
+// Prints, for each codec and CPU level, products with one token (bytes of weights read per second;
+// operations per second from memory and from the cache) and with more tokens (operations per
+// second). A product and its sum are two operations. Times are CPU times divided by the threads,
+// the least of several runs, so that a busy machine shows less.
 #include <time.h>
 
 #include <algorithm>

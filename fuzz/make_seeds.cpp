@@ -1,5 +1,5 @@
 // Writes a small valid input of every kind: DIRECTORY/{gguf,safetensors,hf_config,arch,
-// jinja,tokenizer}/*. Seeds for fuzzing, and what the replay tests run on.
+// jinja,tokenizer,run}/*. Seeds for fuzzing, and what the replay tests run on.
 
 #include <cstdio>
 #include <filesystem>
@@ -110,6 +110,18 @@ Status arch_seeds() {
   return {};
 }
 
+// Every architecture, and every type with both small and wild weights (run_fuzz.cpp).
+Status run_seeds() {
+  for (char choice = 0; choice < 40; ++choice) {
+    const char arch = static_cast<char>(choice % 7), form = static_cast<char>(choice % 4);
+    const std::string start{arch, choice, form, '\1', '\17', '\5', '\2', '\100', '\1'};
+    PARE_RETURN_IF_ERROR(save(fmt::format("run/{}-small", int{choice}), start + "\x11\x2e\x05"));
+    PARE_RETURN_IF_ERROR(
+        save(fmt::format("run/{}-wild", int{choice}), start + "\xff\x7f\x80\xc1\x01\xfe\x90"));
+  }
+  return {};
+}
+
 Status text_seeds() {
   PARE_RETURN_IF_ERROR(save("jinja/chat",
                             "{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] | trim }}"
@@ -131,6 +143,7 @@ Status text_seeds() {
 Status make_all() {
   PARE_RETURN_IF_ERROR(text_seeds());
   PARE_RETURN_IF_ERROR(gguf_seeds());
+  PARE_RETURN_IF_ERROR(run_seeds());
   PARE_RETURN_IF_ERROR(safetensors_seeds());
   PARE_RETURN_IF_ERROR(arch_seeds());
   return config_seeds();

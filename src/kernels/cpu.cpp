@@ -26,7 +26,7 @@ struct Registers {
 
 Registers cpuid(uint32_t leaf, uint32_t subleaf) {
   Registers r;
-  if (leaf <= __get_cpuid_max(0, nullptr)) {
+  if (leaf <= static_cast<uint32_t>(__get_cpuid_max(0, nullptr))) {
     __cpuid_count(leaf, subleaf, r.eax, r.ebx, r.ecx, r.edx);
   }
   return r;

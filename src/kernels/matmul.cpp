@@ -3,8 +3,7 @@
 #include <algorithm>
 
 #include "codecs/codec.h"
-#include "kernels/core.h"
-#include "kernels/unpack.h"
+#include "kernels/list.h"
 
 namespace pare {
 namespace {
@@ -194,7 +193,7 @@ void many_tokens_of_floats(const Task& task) {
 
 Status check_matmul(const PackedTensor& weight) {
   const Codec& c = codec(weight.codec);
-  if (c.grid == nullptr && !c.is_float()) {
+  if (select_kernel(cpu_level(), weight.codec).core == nullptr) {
     return unsupported("no kernel multiplies weights of type {}", c.name);
   }
   if (!c.divides(weight.shape.columns())) {
@@ -212,13 +211,15 @@ void matmul(const PackedTensor& weight, Activations& x, const float* bias, float
             int64_t y_stride, ThreadPool& pool) {
   PARE_CHECK(weight.shape.columns() == x.columns(), "weight and activations differ in columns");
   if (x.tokens() == 0 || weight.shape.rows() == 0) return;
-  const CpuLevel level = cpu_level();
-  const Task task{weight, codec(weight.codec), core(level), x, bias, y, y_stride, pool};
+  const Kernel kernel = select_kernel(cpu_level(), weight.codec);
+  PARE_CHECK(kernel.core != nullptr, "check_matmul refuses this weight");
+  const Task task{weight, codec(weight.codec), *kernel.core, x, bias, y, y_stride, pool};
   const bool few = task.tokens <= task.core.few_tokens;
-  if (task.codec.is_float()) return few ? few_tokens_of_floats(task) : many_tokens_of_floats(task);
-  const Unpacker& unpacker = *find_unpacker(level, weight.codec);
-  if (few) return few_tokens(task, unpacker);
-  many_tokens(task, unpacker);
+  if (kernel.unpacker == nullptr) {
+    few ? few_tokens_of_floats(task) : many_tokens_of_floats(task);
+  } else {
+    few ? few_tokens(task, *kernel.unpacker) : many_tokens(task, *kernel.unpacker);
+  }
 }
 
 }  // namespace pare

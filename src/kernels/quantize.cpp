@@ -15,7 +15,7 @@ namespace {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-#if HWY_TARGET != HWY_SCALAR
+#if HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128
 
 void quantize(const float* x, int64_t columns, int8_t* q, float* scale, int32_t* half_sums) {
   const hn::CappedTag<float, 16> d;

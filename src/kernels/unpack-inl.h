@@ -20,7 +20,7 @@ namespace HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-#if HWY_TARGET != HWY_SCALAR
+#if HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128
 
 // Bytes are worked on in runs of 32, a vector or two of 16 at a time; nibbles in runs of 16.
 using Bytes = hn::CappedTag<uint8_t, 32>;
@@ -117,7 +117,7 @@ HWY_INLINE void fill(float v, size_t n, float* out) {
   for (size_t i = 0; i < n; i += 4) hn::StoreU(hn::Set(d, v), d, out + i);
 }
 
-#endif  // HWY_TARGET != HWY_SCALAR
+#endif  // a target with vectors
 
 }  // namespace HWY_NAMESPACE
 }  // namespace pare

@@ -331,17 +331,17 @@ namespace pare {
 
 std::span<const Unpacker> avx512_unpackers(CpuLevel level) {
   static const Unpacker kUnpackers[] = {
-      {CodecId::kQ4_0, {32, 0, 8, 15}, unpack_blocks<Q40, 1>},
-      {CodecId::kQ4_1, {32, 32, 0, 15}, unpack_blocks<Q41, 2>},
-      {CodecId::kQ5_0, {32, 0, 16, 31}, unpack_blocks<Q50, 1>},
-      {CodecId::kQ5_1, {32, 32, 0, 31}, unpack_blocks<Q51, 2>},
-      {CodecId::kIQ4_NL, {32, 0, kTableZero, 240}, unpack_blocks<IQ4NL, 1>},
-      {CodecId::kIQ4_XS, {32, 0, kTableZero, 240}, unpack_iq4_xs},
-      {CodecId::kMXFP4, {32, 0, kFp4Zero, 24}, unpack_mxfp4},
-      {CodecId::kQ2_K, {32, 16, 0, 45}, unpack_q2_k},
-      {CodecId::kQ3_K, {32, 0, kQ3Zero, 252}, unpack_q3_k},
-      {CodecId::kQ4_K, {32, 32, 0, 15}, unpack_q4_k},
-      {CodecId::kQ5_K, {32, 32, 0, 31}, unpack_q5_k},
+      {"avx512", CodecId::kQ4_0, {32, 0, 8, 15}, unpack_blocks<Q40, 1>},
+      {"avx512", CodecId::kQ4_1, {32, 32, 0, 15}, unpack_blocks<Q41, 2>},
+      {"avx512", CodecId::kQ5_0, {32, 0, 16, 31}, unpack_blocks<Q50, 1>},
+      {"avx512", CodecId::kQ5_1, {32, 32, 0, 31}, unpack_blocks<Q51, 2>},
+      {"avx512", CodecId::kIQ4_NL, {32, 0, kTableZero, 240}, unpack_blocks<IQ4NL, 1>},
+      {"avx512", CodecId::kIQ4_XS, {32, 0, kTableZero, 240}, unpack_iq4_xs},
+      {"avx512", CodecId::kMXFP4, {32, 0, kFp4Zero, 24}, unpack_mxfp4},
+      {"avx512", CodecId::kQ2_K, {32, 16, 0, 45}, unpack_q2_k},
+      {"avx512", CodecId::kQ3_K, {32, 0, kQ3Zero, 252}, unpack_q3_k},
+      {"avx512", CodecId::kQ4_K, {32, 32, 0, 15}, unpack_q4_k},
+      {"avx512", CodecId::kQ5_K, {32, 32, 0, 31}, unpack_q5_k},
   };
   if (level == CpuLevel::kAvx512 || level == CpuLevel::kAmx) return kUnpackers;
   return {};

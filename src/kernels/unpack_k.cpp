@@ -11,7 +11,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace pare {
 namespace HWY_NAMESPACE {
-#if HWY_TARGET != HWY_SCALAR
+#if HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128
 
 // Q2_K and Q3_K have few levels and few scale codes: their product fits a byte. So the super-scale
 // is all that is left of the scale, and sums over 32 columns stay integers. One table of the
@@ -169,15 +169,15 @@ void unpack_q6_k(const std::byte* in, int64_t columns, PlanarPiece* out) {
 }
 
 const Unpacker kUnpackers[] = {
-    {CodecId::kQ2_K, {32, 16, 0, 45}, unpack_q2_k},
-    {CodecId::kQ3_K, {32, 0, kQ3Zero, 252}, unpack_q3_k},
-    {CodecId::kQ4_K, {32, 32, 0, 15}, unpack_q4_k},
-    {CodecId::kQ5_K, {32, 32, 0, 31}, unpack_q5_k},
-    {CodecId::kQ6_K, {16, 0, 32, 63}, unpack_q6_k},
+    {"simd", CodecId::kQ2_K, {32, 16, 0, 45}, unpack_q2_k},
+    {"simd", CodecId::kQ3_K, {32, 0, kQ3Zero, 252}, unpack_q3_k},
+    {"simd", CodecId::kQ4_K, {32, 32, 0, 15}, unpack_q4_k},
+    {"simd", CodecId::kQ5_K, {32, 32, 0, 31}, unpack_q5_k},
+    {"simd", CodecId::kQ6_K, {16, 0, 32, 63}, unpack_q6_k},
 };
 std::span<const Unpacker> k_unpackers() { return kUnpackers; }
 
-#endif  // HWY_TARGET != HWY_SCALAR
+#endif  // a target with vectors
 }  // namespace HWY_NAMESPACE
 }  // namespace pare
 HWY_AFTER_NAMESPACE();

@@ -14,7 +14,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace pare {
 namespace HWY_NAMESPACE {
-#if HWY_TARGET != HWY_SCALAR
+#if HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128
 
 constexpr int kSignZero = 64;  // magnitudes of IQ2 and IQ3 are below it
 
@@ -355,17 +355,17 @@ void unpack_iq1_m(const std::byte* in, int64_t columns, PlanarPiece* out) {
 }
 
 const Unpacker kUnpackers[] = {
-    {CodecId::kIQ1_S, {32, 0, kIq1Zero, 25}, unpack_iq1_s},
-    {CodecId::kIQ1_M, {16, 0, kIq1Zero, 25}, unpack_iq1_m},
-    {CodecId::kIQ2_XXS, {32, 0, kSignZero, 107}, unpack_iq2_xxs},
-    {CodecId::kIQ2_XS, {16, 0, kSignZero, 107}, unpack_iq2_xs},
-    {CodecId::kIQ2_S, {16, 0, kSignZero, 107}, unpack_iq2_s},
-    {CodecId::kIQ3_XXS, {32, 0, kSignZero, 126}, unpack_iq3_xxs},
-    {CodecId::kIQ3_S, {32, 0, kSignZero, 126}, unpack_iq3_s},
+    {"simd", CodecId::kIQ1_S, {32, 0, kIq1Zero, 25}, unpack_iq1_s},
+    {"simd", CodecId::kIQ1_M, {16, 0, kIq1Zero, 25}, unpack_iq1_m},
+    {"simd", CodecId::kIQ2_XXS, {32, 0, kSignZero, 107}, unpack_iq2_xxs},
+    {"simd", CodecId::kIQ2_XS, {16, 0, kSignZero, 107}, unpack_iq2_xs},
+    {"simd", CodecId::kIQ2_S, {16, 0, kSignZero, 107}, unpack_iq2_s},
+    {"simd", CodecId::kIQ3_XXS, {32, 0, kSignZero, 126}, unpack_iq3_xxs},
+    {"simd", CodecId::kIQ3_S, {32, 0, kSignZero, 126}, unpack_iq3_s},
 };
 std::span<const Unpacker> lattice_unpackers() { return kUnpackers; }
 
-#endif  // HWY_TARGET != HWY_SCALAR
+#endif  // a target with vectors
 }  // namespace HWY_NAMESPACE
 }  // namespace pare
 HWY_AFTER_NAMESPACE();

@@ -13,7 +13,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace pare {
 namespace HWY_NAMESPACE {
-#if HWY_TARGET != HWY_SCALAR
+#if HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128
 
 // Blocks of 32 columns: kBytes bytes that begin with a binary16 scale. levels(block, out).
 template <size_t kBytes, class Levels>
@@ -176,19 +176,19 @@ void unpack_nvfp4(const std::byte* in, int64_t columns, PlanarPiece* out) {
 }
 
 const Unpacker kUnpackers[] = {
-    {CodecId::kQ4_0, {32, 0, 8, 15}, unpack_q4_0},
-    {CodecId::kQ4_1, {32, 32, 0, 15}, unpack_q4_1},
-    {CodecId::kQ5_0, {32, 0, 16, 31}, unpack_q5_0},
-    {CodecId::kQ5_1, {32, 32, 0, 31}, unpack_q5_1},
-    {CodecId::kQ8_0, {32, 0, 128, 255}, unpack_q8_0},
-    {CodecId::kIQ4_NL, {32, 0, kTableZero, 240}, unpack_iq4_nl},
-    {CodecId::kIQ4_XS, {32, 0, kTableZero, 240}, unpack_iq4_xs},
-    {CodecId::kMXFP4, {32, 0, kFp4Zero, 24}, unpack_mxfp4},
-    {CodecId::kNVFP4, {16, 0, kFp4Zero, 24}, unpack_nvfp4},
+    {"simd", CodecId::kQ4_0, {32, 0, 8, 15}, unpack_q4_0},
+    {"simd", CodecId::kQ4_1, {32, 32, 0, 15}, unpack_q4_1},
+    {"simd", CodecId::kQ5_0, {32, 0, 16, 31}, unpack_q5_0},
+    {"simd", CodecId::kQ5_1, {32, 32, 0, 31}, unpack_q5_1},
+    {"simd", CodecId::kQ8_0, {32, 0, 128, 255}, unpack_q8_0},
+    {"simd", CodecId::kIQ4_NL, {32, 0, kTableZero, 240}, unpack_iq4_nl},
+    {"simd", CodecId::kIQ4_XS, {32, 0, kTableZero, 240}, unpack_iq4_xs},
+    {"simd", CodecId::kMXFP4, {32, 0, kFp4Zero, 24}, unpack_mxfp4},
+    {"simd", CodecId::kNVFP4, {16, 0, kFp4Zero, 24}, unpack_nvfp4},
 };
 std::span<const Unpacker> legacy_unpackers() { return kUnpackers; }
 
-#endif  // HWY_TARGET != HWY_SCALAR
+#endif  // a target with vectors
 }  // namespace HWY_NAMESPACE
 }  // namespace pare
 HWY_AFTER_NAMESPACE();

@@ -46,7 +46,7 @@ void unpack(const std::byte* in, int64_t columns, PlanarPiece* out) {
 
 template <CodecId... kIds>
 std::vector<Unpacker> make() {
-  return {{kIds, {16, 16, kZero, 255}, unpack<kIds>}...};
+  return {{"ref", kIds, {16, 16, kZero, 255}, unpack<kIds>}...};
 }
 
 }  // namespace

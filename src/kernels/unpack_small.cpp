@@ -11,7 +11,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace pare {
 namespace HWY_NAMESPACE {
-#if HWY_TARGET != HWY_SCALAR
+#if HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128
 
 // The trits of `kCount` vectors: a byte is a fraction in 1/256, and what three times it brings
 // over the binary point is the next trit. out[t * stride + i].
@@ -93,14 +93,14 @@ void unpack_q2_0(const std::byte* in, int64_t columns, PlanarPiece* out) {
 }
 
 const Unpacker kUnpackers[] = {
-    {CodecId::kTQ1_0, {32, 0, 1, 2}, unpack_tq1_0},
-    {CodecId::kTQ2_0, {32, 0, 1, 3}, unpack_tq2_0},
-    {CodecId::kQ1_0, {32, 0, 1, 2}, unpack_q1_0},
-    {CodecId::kQ2_0, {32, 0, 1, 3}, unpack_q2_0},
+    {"simd", CodecId::kTQ1_0, {32, 0, 1, 2}, unpack_tq1_0},
+    {"simd", CodecId::kTQ2_0, {32, 0, 1, 3}, unpack_tq2_0},
+    {"simd", CodecId::kQ1_0, {32, 0, 1, 2}, unpack_q1_0},
+    {"simd", CodecId::kQ2_0, {32, 0, 1, 3}, unpack_q2_0},
 };
 std::span<const Unpacker> small_unpackers() { return kUnpackers; }
 
-#endif  // HWY_TARGET != HWY_SCALAR
+#endif  // a target with vectors
 }  // namespace HWY_NAMESPACE
 }  // namespace pare
 HWY_AFTER_NAMESPACE();

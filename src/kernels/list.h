@@ -1,0 +1,22 @@
+// Which kernels a weight meets: the unpacker of its codec and the core of the CPU level.
+#pragma once
+
+#include <string>
+
+#include "kernels/core.h"
+#include "kernels/unpack.h"
+
+namespace pare {
+
+struct Kernel {
+  const Core* core;
+  const Unpacker* unpacker;  // null for float weights, which are decoded
+};
+
+// Null core: no kernel multiplies weights of this codec.
+Kernel select_kernel(CpuLevel level, CodecId codec);
+
+// For people: "avx512: bytes, scales of 32, offsets of 32; unpacked by avx512".
+std::string describe_kernel(CpuLevel level, CodecId codec);
+
+}  // namespace pare
