@@ -60,8 +60,15 @@ build() {
   say "build: preset $preset${*:+, $*}"
   mkdir -p "build/$preset"
   local launcher=()
-  if command -v ccache >/dev/null; then launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache); fi
-  cmake --preset "$preset" "${launcher[@]}" >"build/$preset/configure.log" 2>&1 ||
+  if command -v ccache >/dev/null; then
+    # What one clone has compiled serves every other one.
+    export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
+    launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
+  fi
+  # Warnings end a build where nobody reads them, and only there.
+  local strict=OFF
+  if [[ ${CI:-} == true ]]; then strict=ON; fi
+  cmake --preset "$preset" "${launcher[@]}" -DPARE_WERROR=$strict >"build/$preset/configure.log" 2>&1 ||
     { tail -n 30 "build/$preset/configure.log"; die "cmake --preset $preset failed"; }
   cmake --build "build/$preset" -j "$JOBS" ${*:+--target "$@"} >"build/$preset/build.log" 2>&1 ||
     { grep -A 12 -m 5 -E 'error|FAILED' "build/$preset/build.log" || tail -n 40 "build/$preset/build.log"

@@ -2,6 +2,10 @@
 //
 // Results must not depend on the number of threads: a body writes only what belongs to its
 // own index, and reductions are made afterwards in index order.
+//
+// Loops may be short: a model runs some hundreds of them for one token. After a loop the threads
+// look out for the next one for some tens of microseconds before they sleep, and a loop does not
+// wait for threads that have not come yet.
 #pragma once
 
 #include <cstddef>
@@ -19,12 +23,17 @@ class ThreadPool {
   ThreadPool& operator=(const ThreadPool&) = delete;
 
   int threads() const;
-  // Calls body(i) for every i in [0, count), in any order, on all threads; returns when all
-  // are done. The calling thread works too. Not re-entrant.
-  void parallel_for(size_t count, const std::function<void(size_t)>& body);
+  // Calls body(i) for every i in [0, count), handed out in order, on all threads; returns when
+  // all are done. The calling thread works too. Not re-entrant.
+  template <typename Body>
+  void parallel_for(size_t count, const Body& body) {
+    run(count, &body, [](const void* b, size_t i) { (*static_cast<const Body*>(b))(i); });
+  }
 
  private:
   struct Impl;
+  using Call = void (*)(const void* body, size_t index);
+  void run(size_t count, const void* body, Call call);
   std::unique_ptr<Impl> impl_;
 };
 

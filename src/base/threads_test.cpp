@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
+#include <ctime>
 #include <mutex>
 #include <set>
 #include <thread>
@@ -45,6 +47,32 @@ TEST(ThreadPool, WritesAreVisibleAfterwards) {
   std::vector<size_t> squares(10000);
   pool.parallel_for(squares.size(), [&](size_t i) { squares[i] = i * i; });
   for (size_t i = 0; i < squares.size(); ++i) ASSERT_EQ(squares[i], i * i);
+}
+
+TEST(ThreadPool, WakesAfterSleepAndWaitsForSlowOnes) {
+  ThreadPool pool(3);
+  for (int round = 0; round < 5; ++round) {
+    // Longer than anybody spins, on both sides.
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    std::atomic<int> done{0};
+    pool.parallel_for(3, [&](size_t i) {
+      if (i != 0) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+      ++done;
+    });
+    ASSERT_EQ(done, 3);
+  }
+}
+
+TEST(ThreadPool, IdleThreadsSleep) {
+  const auto cpu_seconds = [] {
+    return static_cast<double>(std::clock()) / CLOCKS_PER_SEC;  // of the whole process
+  };
+  ThreadPool pool(4);
+  pool.parallel_for(4, [](size_t) {});
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  const double before = cpu_seconds();
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  EXPECT_LT(cpu_seconds() - before, 0.02);
 }
 
 TEST(ThreadPool, ZeroMeansOnePerProcessor) {

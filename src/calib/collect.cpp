@@ -20,6 +20,11 @@ torch::Tensor token_tensor(const std::vector<int32_t>& window) {
 
 torch::Tensor flat(const torch::Tensor& x) { return x.reshape({-1, x.size(-1)}); }
 
+// Second moments are symmetric: products are made by rows of tiles this wide.
+constexpr int64_t kMomentTile = 256;
+// Positions whose logits are in memory at a time.
+constexpr int64_t kEpilogueSlice = 64;
+
 // Sums kept by lane and added in lane order at the end.
 class LaneSums {
  public:
@@ -31,11 +36,27 @@ class LaneSums {
       sum = value.clone();
     }
   }
-  // sum += x^T x, without a temporary of that size.
+  // sum += x^T x in the tiles on and above the diagonal; moments() fills in the others.
   void add_second_moment(int lane, int32_t key, const torch::Tensor& x) {
     torch::Tensor& sum = lanes_[static_cast<size_t>(lane)][key];
-    if (!sum.defined()) sum = torch::zeros({x.size(1), x.size(1)});
-    sum.addmm_(x.transpose(0, 1), x);
+    const int64_t n = x.size(1);
+    if (!sum.defined()) sum = torch::zeros({n, n});
+    const torch::Tensor transposed = x.transpose(0, 1);
+    for (int64_t begin = 0; begin < n; begin += kMomentTile) {
+      const int64_t count = std::min(kMomentTile, n - begin);
+      sum.narrow(0, begin, count)
+          .narrow(1, begin, n - begin)
+          .addmm_(transposed.narrow(0, begin, count), x.narrow(1, begin, n - begin));
+    }
+  }
+  // The totals of second moments, both triangles.
+  std::map<int32_t, torch::Tensor> moments() const {
+    auto sums = total();
+    for (auto& [key, sum] : sums) {
+      sum = sum.triu();
+      sum = sum + sum.triu(1).transpose(0, 1);
+    }
+    return sums;
   }
   std::map<int32_t, torch::Tensor> total() const {
     std::map<int32_t, torch::Tensor> result;
@@ -114,7 +135,7 @@ class StatsCollector {
   Streams followed_only(const Streams& streams) const {
     Streams kept(streams.size());
     for (size_t w = 0; w < streams.size(); ++w) {
-      if (followed(w)) kept[w] = streams[w];
+      if (followed(w)) kept[w] = streams[w].to(torch::kBFloat16);  // half the largest thing kept
     }
     return kept;
   }
@@ -151,7 +172,7 @@ class StatsCollector {
   }
 
   Status keep_inputs(const LaneSums& sums) {
-    const auto totals = sums.total();
+    const auto totals = options_.pivots ? sums.moments() : sums.total();
     for (const auto& [site, sum] : totals) {
       input_sum2_[site] = options_.pivots ? sum.diagonal().clone() : sum;
     }
@@ -174,22 +195,26 @@ class StatsCollector {
           auto on_input = std::move(hooks.on_linear);
           hooks.on_linear = [&](const Op& op, const torch::Tensor& input, torch::Tensor& output) {
             on_input(op, input, output);
-            watch(op, output, gradients, lane);
+            watch(op, input, output, gradients, lane);
           };
-          torch::Tensor stream = streams[w].detach().requires_grad_(followed(w));
-          PARE_ASSIGN_OR_RETURN(torch::Tensor logits, model_.epilogue(stream, &hooks));
-          if (!followed(w)) return {};
-          torch::Tensor gradient;
-          {
-            torch::NoGradGuard no_grad;
-            gradient = torch::softmax(flat(logits), 1);
-            Rng rng(options_.seed * 1000003 + w);
-            const torch::Tensor targets = sample_rows(gradient, rng);
-            gradient.scatter_add_(1, targets.unsqueeze(1),
-                                  torch::full({gradient.size(0), 1}, -1.0f));
+          Rng rng(options_.seed * 1000003 + w);
+          std::vector<torch::Tensor> stream_gradients;
+          for (const torch::Tensor& slice : streams[w].split(kEpilogueSlice, 1)) {
+            torch::Tensor stream = slice.detach().requires_grad_(followed(w));
+            PARE_ASSIGN_OR_RETURN(torch::Tensor logits, model_.epilogue(stream, &hooks));
+            if (!followed(w)) continue;
+            torch::Tensor gradient;
+            {
+              torch::NoGradGuard no_grad;
+              gradient = torch::softmax(flat(logits), 1);
+              const torch::Tensor targets = sample_rows(gradient, rng);
+              gradient.scatter_add_(1, targets.unsqueeze(1),
+                                    torch::full({gradient.size(0), 1}, -1.0f));
+            }
+            logits.backward(gradient.view_as(logits));
+            stream_gradients.push_back(stream.grad().detach());
           }
-          logits.backward(gradient.view_as(logits));
-          gradients_[w] = stream.grad().detach();
+          if (followed(w)) gradients_[w] = torch::cat(stream_gradients, 1);
           return {};
         }));
     PARE_RETURN_IF_ERROR(keep_inputs(sums));
@@ -206,10 +231,10 @@ class StatsCollector {
           if (!followed(w)) return {};
           torch::AutoGradMode grad(true);
           TorchHooks hooks;
-          hooks.on_linear = [&](const Op& op, const torch::Tensor&, torch::Tensor& output) {
-            watch(op, output, gradients, lane);
+          hooks.on_linear = [&](const Op& op, const torch::Tensor& input, torch::Tensor& output) {
+            watch(op, input, output, gradients, lane);
           };
-          torch::Tensor stream = inputs[w].detach().requires_grad_(true);
+          torch::Tensor stream = inputs[w].to(torch::kFloat32).requires_grad_(true);
           PARE_ASSIGN_OR_RETURN(torch::Tensor out, model_.block(block, stream, &hooks));
           out.backward(gradients_[w]);
           gradients_[w] = stream.grad().detach();
@@ -221,13 +246,18 @@ class StatsCollector {
     return {};
   }
 
-  // Adds the squared gradient of `output` to the lane's sum when the backward pass gets there.
-  void watch(const Op& op, torch::Tensor& output, LaneSums& sums, int lane) {
+  // Adds the squared gradient of `output` to the lane's sum when the backward pass gets there,
+  // each token weighted by its share of the input's energy: an error in the weight is large at
+  // the tokens whose input is large, and those (attention sinks) are not like the others.
+  void watch(const Op& op, const torch::Tensor& input, torch::Tensor& output, LaneSums& sums,
+             int lane) {
     if (!output.requires_grad()) return;
     const int32_t weight = op.weight;
-    output.register_hook([&sums, lane, weight](torch::Tensor gradient) {
+    const torch::Tensor x = flat(input.detach());
+    const torch::Tensor energy = (x * x).sum(1, true);
+    output.register_hook([&sums, lane, weight, energy](torch::Tensor gradient) {
       const torch::Tensor g = flat(gradient);
-      sums.add(lane, weight, (g * g).sum(0, false, torch::kFloat64));
+      sums.add(lane, weight, (g * g * energy).sum(0, false, torch::kFloat64));
     });
   }
 
@@ -276,7 +306,8 @@ class StatsCollector {
         }
         const auto gradient = output_grad2_.find(reader);
         if (gradient != output_grad2_.end()) {
-          t.out_grad2 = to_vector(gradient->second / followed_tokens);
+          const double energy = std::max(sum->second.sum().item<double>() / tokens, 1e-30);
+          t.out_grad2 = to_vector(gradient->second / (followed_tokens * energy));
         }
       }
     }
@@ -362,7 +393,7 @@ Status run_block(TorchModel& model, int index, Streams& streams, SiteMoments* mo
         return {};
       }));
   if (moments != nullptr) {
-    moments->second_moment = sums.total();
+    moments->second_moment = sums.moments();
     moments->tokens = 0.0;
     for (const auto& stream : streams) moments->tokens += static_cast<double>(stream.size(-2));
   }
@@ -384,7 +415,7 @@ Result<SiteMoments> output_moments(TorchModel& model, const Streams& streams, Th
         return model.epilogue(streams[w], &hooks).status();
       }));
   SiteMoments moments;
-  moments.second_moment = sums.total();
+  moments.second_moment = sums.moments();
   for (const auto& stream : streams) moments.tokens += static_cast<double>(stream.size(-2));
   return moments;
 }

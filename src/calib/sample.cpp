@@ -21,14 +21,16 @@ std::vector<int64_t> draw(torch::Tensor logits, double temperature, bool careful
     std::tie(logits, ids) =
         logits.topk(std::min<int64_t>(kCarefulChoices, logits.size(1)), /*dim=*/1);
   }
-  const torch::Tensor cumulative =
-      torch::softmax(logits.to(torch::kFloat64) / temperature, 1).cumsum(1).contiguous();
+  const torch::Tensor probabilities = torch::softmax(logits / temperature, 1).contiguous();
+  const int64_t columns = probabilities.size(1);
   std::vector<int64_t> tokens;
-  for (int64_t row = 0; row < cumulative.size(0); ++row) {
-    const double* begin = cumulative.data_ptr<double>() + row * cumulative.size(1);
-    const double* end = begin + cumulative.size(1);
-    const double* at = std::upper_bound(begin, end, rng.uniform() * end[-1]);
-    const int64_t column = std::min<int64_t>(at - begin, cumulative.size(1) - 1);
+  std::vector<double> cumulative(static_cast<size_t>(columns));
+  for (int64_t row = 0; row < probabilities.size(0); ++row) {
+    const float* p = probabilities.data_ptr<float>() + row * columns;
+    double sum = 0.0;
+    for (int64_t i = 0; i < columns; ++i) cumulative[static_cast<size_t>(i)] = sum += p[i];
+    const auto at = std::upper_bound(cumulative.begin(), cumulative.end(), rng.uniform() * sum);
+    const int64_t column = std::min<int64_t>(at - cumulative.begin(), columns - 1);
     tokens.push_back(careful ? ids[row][column].item<int64_t>() : column);
   }
   return tokens;

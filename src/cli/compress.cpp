@@ -80,7 +80,9 @@ class Job {
       PARE_RETURN_IF_ERROR(held_out_text());
     }
     if (!args_.plan.empty()) return read_plan(std::move(windows), std::move(description));
-    PARE_ASSIGN_OR_RETURN(found_, search_plan(args_.search, model_, std::move(windows),
+    SearchOptions search = args_.search;
+    search.scratch = args_.output + ".scratch.gguf";
+    PARE_ASSIGN_OR_RETURN(found_, search_plan(search, model_, std::move(windows),
                                               std::move(description), *backend_, pool_, progress_));
     return {};
   }

@@ -43,6 +43,8 @@ void install_stop_handler() {
 
 bool stop_was_requested() { return stop_requested_flag.load(); }
 
+void clear_stop_request() { stop_requested_flag = false; }
+
 TerminalProgress::TerminalProgress(bool quiet) : quiet_(quiet), terminal_(::isatty(2) != 0) {}
 TerminalProgress::~TerminalProgress() { end_stage(); }
 

@@ -17,6 +17,8 @@ namespace pare::cli {
 // next safe place. A second one kills.
 void install_stop_handler();
 bool stop_was_requested();
+// The request was obeyed: work goes on with something else.
+void clear_stop_request();
 
 class TerminalProgress final : public Progress {
  public:

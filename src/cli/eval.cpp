@@ -4,31 +4,43 @@
 #include "cli/eval_report.h"
 #include "cli/text_input.h"
 #include "cli/verb.h"
+#include "codecs/codec.h"
+#include "model/exec_native/native_executor.h"
 
 namespace pare::cli {
 namespace {
 
 struct Args {
   Common common;
-  std::string model, baseline, text;
+  std::string model, baseline, text, executor = "native", kv = "F32";
   int64_t context = 512, chunks = 0;
 };
+
+// Packed weights as the native engine runs them, or the same weights in float32 on libtorch.
+Result<std::unique_ptr<Executor>> make_executor(const Args& args, Model opened, ThreadPool& pool) {
+  auto model = std::make_shared<const Model>(std::move(opened));
+  if (args.executor == "torch") {
+    PARE_ASSIGN_OR_RETURN(Backend* const backend, load_backend());
+    return backend->make_executor(std::move(model), pool);
+  }
+  const Codec* kv = find_codec(args.kv);
+  if (kv == nullptr) return invalid_argument("--kv: \"{}\" is not a type", args.kv);
+  PARE_ASSIGN_OR_RETURN(auto native, NativeModel::load(std::move(model)));
+  return make_native_executor(std::move(native), pool, kv->id);
+}
 
 Status run_eval(const Args& args) {
   TerminalProgress progress(args.common.quiet);
   const auto start = std::chrono::steady_clock::now();
   ThreadPool pool(args.common.threads);
   PARE_ASSIGN_OR_RETURN(Model opened, open_model(args.model));
-  const auto model = std::make_shared<const Model>(std::move(opened));
   PARE_ASSIGN_OR_RETURN(const TokenWindows windows,
-                        evaluation_windows(args.text, *model, args.context, args.chunks));
-  PARE_ASSIGN_OR_RETURN(Backend* const backend, load_backend());
-  PARE_ASSIGN_OR_RETURN(const auto executor, backend->make_executor(model, pool));
+                        evaluation_windows(args.text, opened, args.context, args.chunks));
+  PARE_ASSIGN_OR_RETURN(const auto executor, make_executor(args, std::move(opened), pool));
   std::unique_ptr<Executor> baseline;
   if (!args.baseline.empty()) {
     PARE_ASSIGN_OR_RETURN(Model other, open_model(args.baseline, {.tokenizer = false}));
-    PARE_ASSIGN_OR_RETURN(
-        baseline, backend->make_executor(std::make_shared<const Model>(std::move(other)), pool));
+    PARE_ASSIGN_OR_RETURN(baseline, make_executor(args, std::move(other), pool));
   }
   PARE_ASSIGN_OR_RETURN(const EvalResult result,
                         evaluate(*executor, baseline.get(), windows, pool, progress));
@@ -40,6 +52,7 @@ Status run_eval(const Args& args) {
     json["baseline"] = args.baseline;
     json["text"] = args.text;
     json["context"] = args.context;
+    json["executor"] = args.executor;
     json["seconds"] = seconds;
     json["peak_memory_bytes"] = peak_memory();
     print_json(json);
@@ -59,6 +72,14 @@ Run add_eval(CLI::App& app) {
   app.add_option("--baseline", args->baseline, "Model to compare with: KL divergence and more");
   app.add_option("--ctx", args->context, "Tokens in a window")->capture_default_str();
   app.add_option("--chunks", args->chunks, "Windows to use (default: all)");
+  app.add_option("--executor", args->executor,
+                 "native: packed weights, activations rounded as the engine rounds them; torch: "
+                 "the weights alone, in float32")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"native", "torch"}));
+  app.add_option("--kv", args->kv,
+                 "Type of the native engine's keys and values: F32, F16, Q8_0, Q4_0")
+      ->capture_default_str();
   add_common(app, args->common);
   return [args] { return run_eval(*args); };
 }

@@ -31,6 +31,10 @@ constexpr VerbLine kVerbs[] = {
      add_diff},
     {"convert", "Change the file format, or dequantize",
      "pare convert small.gguf -o small-f16.gguf --type F16", add_convert},
+    {"run", "Text from a model: a prompt gone on with, or a chat",
+     "pare run small.gguf -p \"Once upon a time\" --max-tokens 64", add_run},
+    {"bench", "Speed and memory of a model on this machine",
+     "pare bench small.gguf --prefill 512 --decode 128", add_bench},
 };
 
 int exit_code(StatusCode code) {

@@ -1,4 +1,7 @@
 #include <fmt/format.h>
+#include <unistd.h>
+
+#include <filesystem>
 
 #include "base/file.h"
 #include "cli/backend_loader.h"
@@ -26,7 +29,12 @@ Status make_plan(const Args& args) {
   PARE_ASSIGN_OR_RETURN(
       TokenWindows windows,
       calibration_windows(args.search.calibration, model, *backend, pool, progress, &description));
-  PARE_ASSIGN_OR_RETURN(SearchOutcome outcome, search_plan(args.search, model, std::move(windows),
+  SearchOptions search = args.search;
+  search.scratch = args.output.empty()
+                       ? (std::filesystem::temp_directory_path() / "pare-plan").string()
+                       : args.output;
+  search.scratch += fmt::format(".{}.scratch.gguf", getpid());
+  PARE_ASSIGN_OR_RETURN(SearchOutcome outcome, search_plan(search, model, std::move(windows),
                                                            description, *backend, pool, progress));
   outcome.plan.command = fmt::format("pare plan {} --fit {}", args.model, args.search.fit);
   if (!args.output.empty()) {

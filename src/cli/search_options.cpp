@@ -66,7 +66,7 @@ Result<SearchOutcome> search_plan(const SearchOptions& options, std::shared_ptr<
   if (options.refine > 0) {
     PARE_ASSIGN_OR_RETURN(out.plan,
                           backend.refine(model, out.plan, out.table, out.stats, out.windows,
-                                         {.rounds = options.refine}, pool, progress));
+                                         {.rounds = options.refine, .scratch = options.scratch}, pool, progress));
   }
   return out;
 }

@@ -18,6 +18,7 @@ struct SearchOptions {
   PlanOptions user;                     // --tensor-type, --recipe
   CalibrationText calibration;
   int refine = 1;
+  std::string scratch;  // where refining may write a file
   bool no_gptq = false;
 };
 void add_search_options(CLI::App& app, SearchOptions& options);

@@ -32,6 +32,8 @@ Run add_compress(CLI::App& app);
 Run add_eval(CLI::App& app);
 Run add_diff(CLI::App& app);
 Run add_convert(CLI::App& app);
+Run add_run(CLI::App& app);
+Run add_bench(CLI::App& app);
 
 // The shell completion script ("bash", "zsh", "fish") for the verbs and options of `app`.
 Result<std::string> completion_script(const CLI::App& app, const std::string& shell);

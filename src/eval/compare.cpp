@@ -54,6 +54,10 @@ struct WindowScores {
   std::vector<PositionScore> scores;
 };
 
+// Logits are made for this many positions at a time: a window's worth would be the largest thing
+// in memory.
+constexpr int64_t kSlice = 32;
+
 // pool: for the positions, or null if the caller's threads are busy with other windows.
 WindowScores score_window(Executor& model, Executor* baseline, const std::vector<int32_t>& window,
                           ThreadPool* pool) {
@@ -61,24 +65,44 @@ WindowScores score_window(Executor& model, Executor* baseline, const std::vector
   const auto length = static_cast<int64_t>(window.size());
   const int64_t first = length / 2;
   WindowScores result;
-  std::vector<float> logits(static_cast<size_t>((length - first) * vocabulary)), reference;
-  result.status = model.logits(window, first, logits);
-  if (result.status.ok() && baseline != nullptr) {
-    reference.resize(logits.size());
-    result.status = baseline->logits(window, first, reference);
-  }
-  if (!result.status.ok()) return result;
-  result.scores.resize(static_cast<size_t>(length - 1 - first));
-  const auto score = [&](size_t i) {
-    const size_t at = i * static_cast<size_t>(vocabulary);
-    result.scores[i] =
-        score_position(logits.data() + at, baseline != nullptr ? reference.data() + at : nullptr,
-                       vocabulary, window[static_cast<size_t>(first) + i + 1]);
+  const auto hidden_of = [&](Executor& executor) {
+    std::vector<float> hidden(static_cast<size_t>((length - first) * executor.width()));
+    if (result.status.ok()) result.status = executor.run(window, first, hidden);
+    return hidden;
   };
-  if (pool != nullptr) {
-    pool->parallel_for(result.scores.size(), score);
-  } else {
-    for (size_t i = 0; i < result.scores.size(); ++i) score(i);
+  const std::vector<float> hidden = hidden_of(model);
+  const std::vector<float> reference = baseline != nullptr ? hidden_of(*baseline) : hidden;
+  if (!result.status.ok()) return result;
+
+  result.scores.resize(static_cast<size_t>(length - 1 - first));
+  const auto positions = static_cast<int64_t>(result.scores.size());
+  std::vector<float> logits, reference_logits;
+  for (int64_t begin = 0; begin < positions; begin += kSlice) {
+    const int64_t count = std::min(kSlice, positions - begin);
+    const auto project = [&](Executor& executor, const std::vector<float>& from,
+                             std::vector<float>& to) {
+      to.resize(static_cast<size_t>(count * vocabulary));
+      const int64_t width = executor.width();
+      if (!result.status.ok()) return;
+      result.status = executor.project(std::span(from).subspan(static_cast<size_t>(begin * width),
+                                                               static_cast<size_t>(count * width)),
+                                       to);
+    };
+    project(model, hidden, logits);
+    if (baseline != nullptr) project(*baseline, reference, reference_logits);
+    if (!result.status.ok()) return result;
+    const auto score = [&](size_t i) {
+      const size_t at = i * static_cast<size_t>(vocabulary);
+      const size_t position = static_cast<size_t>(begin) + i;
+      result.scores[position] = score_position(
+          logits.data() + at, baseline != nullptr ? reference_logits.data() + at : nullptr,
+          vocabulary, window[static_cast<size_t>(first) + position + 1]);
+    };
+    if (pool != nullptr) {
+      pool->parallel_for(static_cast<size_t>(count), score);
+    } else {
+      for (size_t i = 0; i < static_cast<size_t>(count); ++i) score(i);
+    }
   }
   return result;
 }

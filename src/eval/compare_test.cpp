@@ -12,12 +12,19 @@ class FakeExecutor final : public Executor {
  public:
   explicit FakeExecutor(float tilt) : tilt_(tilt) {}
   int64_t vocabulary() const override { return 3; }
-  Status logits(std::span<const int32_t> tokens, int64_t first, std::span<float> out) override {
+  int64_t width() const override { return 1; }
+  Status run(std::span<const int32_t> tokens, int64_t first, std::span<float> hidden) override {
     for (size_t t = static_cast<size_t>(first); t < tokens.size(); ++t) {
-      float* row = out.data() + (t - static_cast<size_t>(first)) * 3;
-      row[0] = 1.0f + tilt_;
-      row[1] = static_cast<float>(tokens[t]);
-      row[2] = -1.0f;
+      hidden[t - static_cast<size_t>(first)] = static_cast<float>(tokens[t]);
+    }
+    return {};
+  }
+  Status project(std::span<const float> hidden, std::span<float> logits) override {
+    EXPECT_EQ(logits.size(), hidden.size() * 3);
+    for (size_t i = 0; i < hidden.size(); ++i) {
+      logits[3 * i] = 1.0f + tilt_;
+      logits[3 * i + 1] = hidden[i];
+      logits[3 * i + 2] = -1.0f;
     }
     return {};
   }

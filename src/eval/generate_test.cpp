@@ -12,16 +12,22 @@ namespace {
 class SumModel final : public Executor {
  public:
   int64_t vocabulary() const override { return 7; }
-  Status logits(std::span<const int32_t> tokens, int64_t first, std::span<float> out) override {
+  int64_t width() const override { return 1; }
+  Status run(std::span<const int32_t> tokens, int64_t first, std::span<float> hidden) override {
     EXPECT_EQ(first, static_cast<int64_t>(tokens.size()) - 1);
-    EXPECT_EQ(out.size(), 7u);
+    EXPECT_EQ(hidden.size(), 1u);
     ++calls;
     if (calls == fail_at) return io_error("the disk is gone");
     int64_t sum = 0;
     for (int32_t t : tokens) sum += t;
-    for (size_t i = 0; i < out.size(); ++i) out[i] = -static_cast<float>(i) - 10.0f;
-    out[static_cast<size_t>(sum % 7)] = peak;
-    if (tie) out[6] = peak;
+    hidden[0] = static_cast<float>(sum);
+    return {};
+  }
+  Status project(std::span<const float> hidden, std::span<float> logits) override {
+    EXPECT_EQ(logits.size(), 7u);
+    for (size_t i = 0; i < logits.size(); ++i) logits[i] = -static_cast<float>(i) - 10.0f;
+    logits[static_cast<size_t>(hidden[0]) % 7] = peak;
+    if (tie) logits[6] = peak;
     return {};
   }
   float peak = 3.0f;

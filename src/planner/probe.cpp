@@ -11,21 +11,45 @@
 namespace pare {
 namespace {
 
-// Mean over sampled rows of sum_c h_c dW_rc^2, and of sum_c h_c W_rc^2.
+// Mean over some rows of sum_c h_c dW_rc^2, and of sum_c h_c W_rc^2.
 struct RowError {
   double error = 0.0, energy = 0.0;
 };
 
+// At most `count` rows, at even steps of `importance` summed over rows: the mean of anything over
+// them estimates its mean over all rows weighted by importance (systematic sampling). Empty: all
+// rows count the same.
+std::vector<int64_t> sampled_rows(int64_t rows, int64_t count,
+                                  const std::vector<float>& importance) {
+  std::vector<int64_t> chosen;
+  double total = 0.0;
+  for (float g : importance) total += g;
+  if (importance.size() != static_cast<size_t>(rows) || !(total > 0.0)) {
+    count = std::min(rows, count);
+    for (int64_t i = 0; i < count; ++i) chosen.push_back(i * rows / count);
+    return chosen;
+  }
+  double below = 0.0;
+  for (int64_t r = 0; r < rows; ++r) {
+    below += importance[static_cast<size_t>(r)];
+    while (static_cast<int64_t>(chosen.size()) < count &&
+           (static_cast<double>(chosen.size()) + 0.5) * total <
+               below * static_cast<double>(count)) {
+      chosen.push_back(r);
+    }
+  }
+  return chosen;
+}
+
 RowError sample_error(const PackedTensor& source, const Codec& to,
-                      const std::vector<float>& columns_weight, int64_t sample_rows,
+                      const std::vector<float>& columns_weight, const std::vector<int64_t>& rows,
                       ThreadPool& pool) {
   const Codec& from = codec(source.codec);
-  const int64_t rows = source.shape.rows(), columns = source.shape.columns();
-  const int64_t count = std::min(rows, sample_rows);
+  const int64_t columns = source.shape.columns();
   const float* weight = columns_weight.empty() ? nullptr : columns_weight.data();
-  std::vector<RowError> parts(static_cast<size_t>(count));
+  std::vector<RowError> parts(rows.size());
   pool.parallel_for(parts.size(), [&](size_t i) {
-    const int64_t r = static_cast<int64_t>(i) * rows / count;
+    const int64_t r = rows[i];
     thread_local std::vector<float> x, y;
     thread_local std::vector<std::byte> bytes;
     x.resize(static_cast<size_t>(columns));
@@ -45,8 +69,8 @@ RowError sample_error(const PackedTensor& source, const Codec& to,
   });
   RowError mean;
   for (const RowError& part : parts) {
-    mean.error += part.error / static_cast<double>(count);
-    mean.energy += part.energy / static_cast<double>(count);
+    mean.error += part.error / static_cast<double>(parts.size());
+    mean.energy += part.energy / static_cast<double>(parts.size());
   }
   return mean;
 }
@@ -126,8 +150,11 @@ Result<std::vector<TensorCandidates>> probe_candidates(const Model& model,
     }
     const ErrorWeights weights =
         d >= 0 ? error_weights(model, stats, d, options.gptq) : ErrorWeights{};
-    const bool compensated = options.gptq && d >= 0 && stats.find(info.name) != nullptr &&
-                             !stats.find(info.name)->in_pivot.empty();
+    const TensorStats* measured = d >= 0 ? stats.find(info.name) : nullptr;
+    const bool compensated = options.gptq && measured != nullptr && !measured->in_pivot.empty();
+    const std::vector<int64_t> rows =
+        sampled_rows(info.shape.rows(), options.sample_rows,
+                     measured != nullptr ? measured->out_grad2 : std::vector<float>{});
     PARE_ASSIGN_OR_RETURN(const PackedTensor source, model.tensors->read(i));
     for (CodecId id : ids) {
       const Codec& c = codec(id);
@@ -136,7 +163,7 @@ Result<std::vector<TensorCandidates>> probe_candidates(const Model& model,
       if (id == info.codec) {
         candidate.method = Method::kKeep;
       } else {
-        const RowError mean = sample_error(source, c, weights.columns, options.sample_rows, pool);
+        const RowError mean = sample_error(source, c, weights.columns, rows, pool);
         candidate.cost = has_gradients       ? 0.5 * weights.rows * mean.error
                          : mean.energy > 0.0 ? mean.error / mean.energy
                                              : 0.0;

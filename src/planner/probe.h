@@ -44,7 +44,7 @@ struct ProbeOptions {
   // One per source tensor; a tensor with a choice gets that candidate alone.
   std::vector<std::optional<CodecId>> forced;
   bool gptq = true;           // weigh errors as they are after compensation, where pivots are known
-  int64_t sample_rows = 384;  // of each matrix, spread evenly; all if there are fewer
+  int64_t sample_rows = 384;  // of each matrix, as often as their outputs matter
 };
 
 // The types that the search tries by default.

@@ -20,8 +20,9 @@ struct TensorStats {
   // (calib/hessian_factor.h), in the scale of in_sum2 / count. Empty if it was not measured.
   std::vector<float> in_pivot;
   // Mean over tokens of the squared gradient of the loss by each output row, the loss being
-  // the negative log-likelihood of tokens that the model itself sampled: the diagonal of the
-  // Fisher information of the outputs. Empty if it was not measured.
+  // the negative log-likelihood of tokens that the model itself sampled, each token weighted by
+  // its share of the input's energy: what an error in the weight's row meets. Without the weights
+  // it would be the diagonal of the Fisher information of the outputs. Empty if it was not measured.
   std::vector<float> out_grad2;
 
   // Mean squared input of each column; empty if no token was seen.

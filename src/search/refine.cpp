@@ -1,68 +1,133 @@
 #include "search/refine.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <map>
 
-#include "calib/collect.h"
 #include "eval/compare.h"
 #include "methods/encode/block_encoder.h"
+#include "search/mixed_source.h"
 
 namespace pare {
 namespace {
 
-// Logits are kept at this many positions of each window's second half.
+// Divergence is measured at this many positions of each window's second half,
 constexpr int64_t kPositions = 128;
-
+// whose logits are made so many at a time.
+constexpr int64_t kSlice = 32;
+// Windows that rounding sees here: a ratio needs fewer than the final file.
+constexpr size_t kTrainWindows = 12;
 // A measured ratio outside of this says more about noise than about the tensors.
 constexpr double kMinScale = 0.1, kMaxScale = 10.0;
 
-Result<torch::Tensor> logits_of(TorchModel& model, const std::vector<int32_t>& window) {
-  torch::NoGradGuard no_grad;
-  const auto length = static_cast<int64_t>(window.size());
-  torch::Tensor tokens = torch::empty({1, length}, torch::kInt64);
-  std::copy(window.begin(), window.end(), tokens.data_ptr<int64_t>());
-  PARE_ASSIGN_OR_RETURN(torch::Tensor stream, model.prologue(tokens));
-  for (size_t b = 0; b < model.desc().graph.blocks.size(); ++b) {
-    PARE_ASSIGN_OR_RETURN(stream, model.block(static_cast<int>(b), stream));
+// The streams after the last block, at the measured positions; one block in memory at a time.
+Result<Streams> final_streams(TorchModel& model, const TokenWindows& windows, ThreadPool& pool,
+                              Progress& progress) {
+  PARE_ASSIGN_OR_RETURN(Streams streams, embed_windows(model, windows, pool, progress));
+  for (int b = 0; b < static_cast<int>(model.desc().graph.blocks.size()); ++b) {
+    PARE_RETURN_IF_ERROR(run_block(model, b, streams, nullptr, pool, progress));
+    model.release_block(b);
   }
-  // Only some positions' logits are wanted: the epilogue works on rows alone.
-  const int64_t first = length / 2;
-  const int64_t count = std::min(kPositions, length - first);
-  const torch::Tensor rows =
-      (torch::arange(count, torch::kInt64) * (length - first)).floor_divide(count) + first;
-  stream = stream.index_select(1, rows);
-  PARE_ASSIGN_OR_RETURN(torch::Tensor logits, model.epilogue(stream));
-  return logits.squeeze(0).contiguous();
+  for (torch::Tensor& stream : streams) {
+    const int64_t length = stream.size(1), first = length / 2;
+    const int64_t count = std::min(kPositions, length - first);
+    const torch::Tensor rows =
+        (torch::arange(count, torch::kInt64) * (length - first)).floor_divide(count) + first;
+    stream = stream.index_select(1, rows);
+  }
+  return streams;
+}
+
+// The plan's tensors as a file, removed with this object.
+class ScratchFile {
+ public:
+  explicit ScratchFile(std::string path) : path_(std::move(path)) {}
+  ~ScratchFile() {
+    std::error_code ignored;
+    std::filesystem::remove(path_, ignored);
+  }
+  ScratchFile(const ScratchFile&) = delete;
+  ScratchFile& operator=(const ScratchFile&) = delete;
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+Result<double> divergence(const DivergenceMeter& meter, const Model& original,
+                          const std::shared_ptr<const TensorSource>& compressed,
+                          const std::vector<bool>& from_compressed, ThreadPool& pool,
+                          Progress& progress) {
+  PARE_ASSIGN_OR_RETURN(auto mixed, mix_models(original, compressed, from_compressed));
+  PARE_ASSIGN_OR_RETURN(const auto torch_model,
+                        TorchModel::create(std::move(mixed), {.threads = 1}));
+  return meter.measure(*torch_model, pool, progress);
+}
+
+// By source tensor: measured divergence over the expected one, of the tensor's role.
+Status measure_roles(const DivergenceMeter& meter, const Model& model, const Plan& plan,
+                     const std::shared_ptr<const TensorSource>& compressed,
+                     const std::vector<double>& costs, std::vector<double>& scale, ThreadPool& pool,
+                     Progress& progress) {
+  std::map<Role, std::vector<size_t>> groups;
+  for (size_t i = 0; i < plan.tensors.size(); ++i) {
+    const int32_t t = model.desc.find(plan.tensors[i].name);
+    if (t < 0 || plan.tensors[i].method == Method::kKeep || !(costs[i] > 0.0)) continue;
+    groups[model.desc.tensors[static_cast<size_t>(t)].role].push_back(i);
+  }
+  progress.begin("refine", groups.size(), "roles");
+  uint64_t done = 0;
+  for (const auto& [role, tensors] : groups) {
+    std::vector<bool> chosen(plan.tensors.size(), false);
+    double expected = 0.0;
+    for (size_t i : tensors) {
+      chosen[i] = true;
+      expected += costs[i];
+    }
+    PARE_ASSIGN_OR_RETURN(const double found,
+                          divergence(meter, model, compressed, chosen, pool, progress));
+    const double ratio = std::clamp(found / expected, kMinScale, kMaxScale);
+    progress.note(fmt::format("refine: {:<12} KL alone {:.5f}, expected {:.5f}, ratio {:.2f}",
+                              role_name(role), found, expected, ratio));
+    for (size_t i : tensors) scale[i] = ratio;
+    progress.advance(++done);
+  }
+  return {};
 }
 
 }  // namespace
 
-Result<DivergenceMeter> DivergenceMeter::make(TorchModel& model, const TokenWindows& windows,
-                                              ThreadPool& pool, Progress& progress) {
+Result<DivergenceMeter> DivergenceMeter::make(std::shared_ptr<TorchModel> original,
+                                              const TokenWindows& windows, ThreadPool& pool,
+                                              Progress& progress) {
   DivergenceMeter meter;
+  meter.original_ = std::move(original);
   meter.windows_ = windows;
-  meter.reference_.resize(windows.size());
-  PARE_RETURN_IF_ERROR(
-      for_each_window(windows.size(), pool, progress, [&](size_t w, int) -> Status {
-        PARE_ASSIGN_OR_RETURN(meter.reference_[w], logits_of(model, windows[w]));
-        return {};
-      }));
+  PARE_ASSIGN_OR_RETURN(meter.reference_, final_streams(*meter.original_, windows, pool, progress));
   return meter;
 }
 
 Result<double> DivergenceMeter::measure(TorchModel& model, ThreadPool& pool,
                                         Progress& progress) const {
+  PARE_ASSIGN_OR_RETURN(const Streams streams, final_streams(model, windows_, pool, progress));
   std::vector<double> means(windows_.size());
   PARE_RETURN_IF_ERROR(
       for_each_window(windows_.size(), pool, progress, [&](size_t w, int) -> Status {
-        PARE_ASSIGN_OR_RETURN(const torch::Tensor logits, logits_of(model, windows_[w]));
-        const torch::Tensor& reference = reference_[w];
-        const int64_t positions = logits.size(0), vocabulary = logits.size(1);
+        const torch::NoGradGuard no_grad;
+        const int64_t positions = streams[w].size(1);
         double sum = 0.0;
-        for (int64_t i = 0; i < positions; ++i) {
-          sum += score_position(logits.data_ptr<float>() + i * vocabulary,
-                                reference.data_ptr<float>() + i * vocabulary, vocabulary, 0)
-                     .kl;
+        for (int64_t begin = 0; begin < positions; begin += kSlice) {
+          const int64_t count = std::min(kSlice, positions - begin);
+          PARE_ASSIGN_OR_RETURN(const torch::Tensor logits,
+                                model.epilogue(streams[w].narrow(1, begin, count)));
+          PARE_ASSIGN_OR_RETURN(const torch::Tensor reference,
+                                original_->epilogue(reference_[w].narrow(1, begin, count)));
+          const int64_t vocabulary = logits.size(2);
+          for (int64_t i = 0; i < count; ++i) {
+            sum += score_position(logits.data_ptr<float>() + i * vocabulary,
+                                  reference.data_ptr<float>() + i * vocabulary, vocabulary, 0)
+                       .kl;
+          }
         }
         means[w] = sum / static_cast<double>(positions);
         return {};
@@ -72,70 +137,42 @@ Result<double> DivergenceMeter::measure(TorchModel& model, ThreadPool& pool,
   return sum / static_cast<double>(means.size());
 }
 
-Result<Plan> refine_plan(std::shared_ptr<TorchModel> torch_model,
-                         std::shared_ptr<const Model> model, const Plan& first_plan,
+Result<Plan> refine_plan(std::shared_ptr<const Model> model, const Plan& first_plan,
                          const std::vector<TensorCandidates>& table, const CalibrationStats& stats,
                          const TokenWindows& windows, const RefineOptions& options,
                          ThreadPool& pool, Progress& progress) {
   // Measured on windows that the encoder does not see.
   const auto measured = std::min(static_cast<size_t>(options.windows), windows.size() / 2);
   if (measured == 0) return first_plan;
-  const TokenWindows judge(windows.begin(), windows.begin() + static_cast<int64_t>(measured));
-  const TokenWindows train(windows.begin() + static_cast<int64_t>(measured), windows.end());
-  const ModelDesc& desc = model->desc;
-
+  const auto judged = windows.begin() + static_cast<int64_t>(measured);
+  const TokenWindows judge(windows.begin(), judged);
+  const TokenWindows train(
+      judged, judged + static_cast<int64_t>(std::min(kTrainWindows, windows.size() - measured)));
+  const auto new_torch_model = [&] { return TorchModel::create(model, {.threads = 1}); };
+  PARE_ASSIGN_OR_RETURN(std::shared_ptr<TorchModel> original, new_torch_model());
   PARE_ASSIGN_OR_RETURN(const DivergenceMeter meter,
-                        DivergenceMeter::make(*torch_model, judge, pool, progress));
+                        DivergenceMeter::make(std::move(original), judge, pool, progress));
   Plan plan = first_plan;
   std::vector<double> scale(table.size(), 1.0);
   for (int round = 0; round < options.rounds; ++round) {
-    BlockEncoder encoder(torch_model, model, plan, stats, train, {}, pool, Progress::silent());
-    encoder.keep_overrides();
-    const auto order = encoding_order(*model);
-    progress.begin("refine", order.size(), "tensors");
-    uint64_t done = 0;
-    for (size_t index : order) {
-      if (progress.stop_requested()) return cancelled("stopped while refining the plan");
-      if (plan.tensors[index].method == Method::kGptq) {
-        PARE_RETURN_IF_ERROR(
-            encoder.encode(index, [](std::span<const std::byte>) { return Status(); }));
-      }
-      progress.advance(++done);
-    }
-    std::map<int32_t, torch::Tensor> compressed;
-    for (size_t i = 0; i < plan.tensors.size(); ++i) {
-      const int32_t t = desc.find(plan.tensors[i].name);
-      if (t < 0 || plan.tensors[i].method != Method::kGptq) continue;
-      PARE_ASSIGN_OR_RETURN(compressed[t], torch_model->weight(t));
-    }
-    PARE_ASSIGN_OR_RETURN(const double all, meter.measure(*torch_model, pool, progress));
-    for (const auto& [t, weight] : compressed) torch_model->clear_override(t);
+    const ScratchFile scratch(options.scratch);
+    PARE_ASSIGN_OR_RETURN(std::shared_ptr<TorchModel> changed, new_torch_model());
+    BlockEncoder encoder(std::move(changed), model, plan, stats, train, {}, pool,
+                         Progress::silent());
+    PARE_RETURN_IF_ERROR(
+        drive(*model, plan, encoder, {.output = scratch.path()}, progress).status());
+    PARE_ASSIGN_OR_RETURN(const Model compressed, open_model(scratch.path(), {.tokenizer = false}));
 
     const std::vector<double> costs = plan_costs(plan, table);
-    std::map<Role, std::vector<int32_t>> groups;
-    for (const auto& [t, weight] : compressed) {
-      groups[desc.tensors[static_cast<size_t>(t)].role].push_back(t);
-    }
-    double expected_all = 0.0;
-    for (size_t i = 0; i < costs.size(); ++i) expected_all += costs[i] * scale[i];
+    PARE_ASSIGN_OR_RETURN(const double all,
+                          divergence(meter, *model, compressed.tensors,
+                                     std::vector<bool>(plan.tensors.size(), true), pool, progress));
+    double expected = 0.0;
+    for (size_t i = 0; i < costs.size(); ++i) expected += costs[i] * scale[i];
     progress.note(fmt::format("refine: {} bytes, KL measured {:.5f}, expected {:.5f}",
-                              plan.file_bytes, all, expected_all));
-    for (const auto& [role, tensors] : groups) {
-      double expected = 0.0;
-      for (int32_t t : tensors) {
-        torch_model->override_weight(t, compressed[t]);
-        expected += costs[static_cast<size_t>(model->source_index[static_cast<size_t>(t)])];
-      }
-      PARE_ASSIGN_OR_RETURN(const double found, meter.measure(*torch_model, pool, progress));
-      for (int32_t t : tensors) torch_model->clear_override(t);
-      if (!(expected > 0.0)) continue;
-      const double ratio = std::clamp(found / expected, kMinScale, kMaxScale);
-      progress.note(fmt::format("refine: {:<12} KL alone {:.5f}, expected {:.5f}, ratio {:.2f}",
-                                role_name(role), found, expected, ratio));
-      for (int32_t t : tensors) {
-        scale[static_cast<size_t>(model->source_index[static_cast<size_t>(t)])] = ratio;
-      }
-    }
+                              plan.file_bytes, all, expected));
+    PARE_RETURN_IF_ERROR(
+        measure_roles(meter, *model, plan, compressed.tensors, costs, scale, pool, progress));
     PARE_ASSIGN_OR_RETURN(plan, solve_plan(*model, table, plan.budget_bytes, scale));
   }
   return plan;

@@ -130,7 +130,8 @@ TEST_F(SearchTest, StatisticsDoNotDependOnThreads) {
 TEST_F(SearchTest, ExpectedDivergenceIsNearTheMeasuredOne) {
   const CalibrationStats found = stats(2);
   ThreadPool pool(2);
-  auto meter = DivergenceMeter::make(*torch_, windows_, pool, Progress::silent());
+  std::shared_ptr<TorchModel> original = *TorchModel::create(model_, {.threads = 1});
+  auto meter = DivergenceMeter::make(original, windows_, pool, Progress::silent());
   ASSERT_TRUE(meter.ok());
   int checked = 0;
   for (const char* name : {"blk.0.attn_q.weight", "blk.0.attn_v.weight", "blk.1.ffn_up.weight",
@@ -220,11 +221,13 @@ TEST_F(SearchTest, RefiningKeepsTheBudgetAndDoesNotSpoilThePlan) {
   const CalibrationStats found = stats(2);
   const Plan plan = plan_of(found, 0.4);
   ThreadPool pool(2);
-  auto refined = refine_plan(torch_, model_, plan, table_, found, windows_, {.windows = 4}, pool,
-                             Progress::silent());
+  const std::string scratch = (directory_ / "scratch.gguf").string();
+  auto refined = refine_plan(model_, plan, table_, found, windows_,
+                             {.windows = 4, .scratch = scratch}, pool, Progress::silent());
   ASSERT_TRUE(refined.ok()) << refined.status().message();
   EXPECT_LE(refined->file_bytes, plan.budget_bytes);
   EXPECT_EQ(refined->tensors.size(), plan.tensors.size());
+  EXPECT_FALSE(file_exists(scratch));
 }
 
 TEST_F(SearchTest, SampledTextDependsOnTheSeedAlone) {

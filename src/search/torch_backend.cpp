@@ -1,3 +1,5 @@
+#include <malloc.h>
+
 #include "calib/collect.h"
 #include "calib/sample.h"
 #include "compress/backend.h"
@@ -26,7 +28,8 @@ class TorchBackend final : public Backend {
   Result<TokenWindows> sample(std::shared_ptr<const Model> model, int64_t count, int64_t length,
                               int32_t bos, uint64_t seed, ThreadPool& pool,
                               Progress& progress) override {
-    PARE_ASSIGN_OR_RETURN(auto torch_model, open(std::move(model)));
+    // Every token needs every weight: decoding them each time would take the most of the time.
+    PARE_ASSIGN_OR_RETURN(auto torch_model, open(std::move(model), kSamplingBytes));
     return sample_windows(*torch_model,
                           {.windows = count, .length = length, .first = bos, .seed = seed}, pool,
                           progress);
@@ -45,16 +48,19 @@ class TorchBackend final : public Backend {
                       const std::vector<TensorCandidates>& table, const CalibrationStats& stats,
                       const TokenWindows& windows, const RefineOptions& options, ThreadPool& pool,
                       Progress& progress) override {
-    PARE_ASSIGN_OR_RETURN(auto torch_model, open(model));
-    return refine_plan(std::move(torch_model), std::move(model), plan, table, stats, windows,
-                       options, pool, progress);
+    return refine_plan(std::move(model), plan, table, stats, windows, options, pool, progress);
   }
 
  private:
-  static Result<std::shared_ptr<TorchModel>> open(std::shared_ptr<const Model> model) {
+  static constexpr uint64_t kSamplingBytes = uint64_t{6} << 30;
+
+  static Result<std::shared_ptr<TorchModel>> open(std::shared_ptr<const Model> model,
+                                                  uint64_t keep_bytes = TorchOptions().keep_bytes) {
     // pare runs independent windows and rows on its own threads; torch and BLAS use one each.
     // That is faster for matrices of this size, and sums do not depend on the number of threads.
-    PARE_ASSIGN_OR_RETURN(auto torch_model, TorchModel::create(std::move(model), {.threads = 1}));
+    PARE_ASSIGN_OR_RETURN(
+        auto torch_model,
+        TorchModel::create(std::move(model), {.threads = 1, .keep_bytes = keep_bytes}));
     return std::shared_ptr<TorchModel>(std::move(torch_model));
   }
 };
@@ -62,6 +68,11 @@ class TorchBackend final : public Backend {
 }  // namespace
 
 extern "C" Backend* pare_backend() {
+#ifdef __GLIBC__
+  // Tensors come and go in many sizes: what is freed goes back to the system at once, or the heap
+  // grows to twice what is in use.
+  mallopt(M_MMAP_THRESHOLD, 1 << 20);
+#endif
   static TorchBackend backend;
   return &backend;
 }

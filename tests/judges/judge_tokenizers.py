@@ -1,22 +1,28 @@
 #!/usr/bin/env python3
-"""Compares pare's tokenizers with the `tokenizers` package on random mixed Unicode text.
+"""pare's tokenizers against the `tokenizers` package on random mixed Unicode text: a directory as
+it is, the GGUF file that `pare convert` makes of it, and the directory made of that again, whose
+tokenizer.json the package itself reads."""
 
-    judge_tokenizers.py TOKENIZE TOKENIZER_DIR [--gguf FILE] [--chars N] [--seed N]
-
-TOKENIZE is the program built from tests/judges/tokenize.cpp. TOKENIZER_DIR holds tokenizer.json,
-which the package reads; pare reads the same directory or, with --gguf, that file's metadata.
-Prints the number of texts and of mismatches; the exit status is 1 if there is one.
-"""
-
-import argparse
+import json
 import os
+import pathlib
 import random
+import shutil
 import struct
 import subprocess
 import sys
-import tempfile
+import unittest
 
-from tokenizers import Tokenizer
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "end_to_end"))
+from harness import ROOT, Program
+
+try:
+    from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+except ImportError:
+    Tokenizer = None
+
+TOKENIZE = os.environ.get("TOKENIZE", str(ROOT / "build/release/tests/tokenize"))
+SHARED = ROOT.parent / "shared" / "data" / "tokenizers"
 
 # Code point ranges of scripts, symbols and oddities, with weights.
 RANGES = [
@@ -71,46 +77,110 @@ def random_text(rng: random.Random) -> str:
     return "".join(parts)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("tokenize")
-    parser.add_argument("directory")
-    parser.add_argument("--gguf", help="what pare reads instead of the directory")
-    parser.add_argument("--chars", type=int, default=1_000_000)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--show", type=int, default=5, help="mismatches to print")
-    args = parser.parse_args()
-
-    rng = random.Random(args.seed)
-    texts = []
-    total = 0
-    while total < args.chars:
+def random_texts(characters: int, seed: int) -> list[str]:
+    rng, texts, total = random.Random(seed), [], 0
+    while total < characters:
         texts.append(random_text(rng))
         total += len(texts[-1])
+    return texts
 
-    theirs = Tokenizer.from_file(os.path.join(args.directory, "tokenizer.json"))
-    expected = [e.ids for e in theirs.encode_batch(texts, add_special_tokens=False)]
 
-    with tempfile.NamedTemporaryFile(suffix=".bin") as file:
-        for text in texts:
-            data = text.encode("utf-8")
-            file.write(struct.pack("<I", len(data)) + data)
-        file.flush()
-        done = subprocess.run(
-            [args.tokenize, args.gguf or args.directory, file.name],
-            stdout=subprocess.PIPE, check=True)
-    ours = [[int(i) for i in line.split()] for line in done.stdout.decode().split("\n")[:-1]]
-    if len(ours) != len(texts):
-        print(f"{len(ours)} lines for {len(texts)} texts")
-        return 1
+# The splitting rules of four families, as their tokenizer.json files state them.
+LLAMA3 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|"
+          r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")
+QWEN2 = LLAMA3.replace(r"\p{N}{1,3}", r"\p{N}")
 
-    wrong = [i for i in range(len(texts)) if ours[i] != expected[i]]
-    for i in wrong[: args.show]:
-        print(f"text   {texts[i]!r}\n  expected {expected[i]}\n  got      {ours[i]}")
-    print(f"{args.gguf or args.directory}: {len(texts)} texts, {total} characters, "
-          f"{sum(map(len, expected))} tokens, {len(wrong)} mismatches")
-    return 1 if wrong else 0
+
+def pre_tokenizer(family: str):
+    if family == "gpt-2":
+        return pre_tokenizers.ByteLevel(add_prefix_space=False)
+    if family == "smollm":
+        return pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True),
+                                        pre_tokenizers.ByteLevel(add_prefix_space=False)])
+    pattern = {"llama3": LLAMA3, "qwen2": QWEN2}[family]
+    return pre_tokenizers.Sequence([
+        pre_tokenizers.Split(Regex(pattern), behavior="isolated"),
+        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+
+
+class Tokenizers(Program):
+    @classmethod
+    def setUpClass(cls):
+        if Tokenizer is None:
+            raise unittest.SkipTest("needs the tokenizers package (tests/requirements.txt)")
+        super().setUpClass()
+
+    def train(self, family: str, vocabulary: int) -> pathlib.Path:
+        """A copy of the model with a tokenizer learnt from random text."""
+        directory = self.folder / family
+        shutil.copytree(self.model, directory)
+        tokenizer = Tokenizer(models.BPE())
+        if family == "qwen2":
+            tokenizer.normalizer = normalizers.NFC()
+        tokenizer.pre_tokenizer = pre_tokenizer(family)
+        tokenizer.decoder = decoders.ByteLevel()
+        tokenizer.train_from_iterator(
+            random_texts(200_000, 7),
+            trainers.BpeTrainer(vocab_size=vocabulary, show_progress=False,
+                                special_tokens=["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
+                                initial_alphabet=pre_tokenizers.ByteLevel.alphabet()))
+        tokenizer.save(str(directory / "tokenizer.json"))
+        (directory / "tokenizer_config.json").write_text(
+            '{"tokenizer_class": "GPT2Tokenizer", "bos_token": "<|endoftext|>",'
+            ' "eos_token": "<|endoftext|>"}')
+        return directory
+
+    def ours(self, model: pathlib.Path, texts: list[str]) -> list[list[int]]:
+        data = b"".join(struct.pack("<I", len(t)) + t for t in (x.encode() for x in texts))
+        file = self.folder / "texts.bin"
+        file.write_bytes(data)
+        done = subprocess.run([TOKENIZE, model, file], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        lines = done.stdout.split("\n")[:-1]
+        self.assertEqual(len(lines), len(texts))
+        return [[int(i) for i in line.split()] for line in lines]
+
+    def compare(self, model: pathlib.Path, texts: list[str], expected: list[list[int]]):
+        for text, ids, found in zip(texts, expected, self.ours(model, texts)):
+            self.assertEqual(ids, found, f"{model.name}: {text!r}")
+
+    def test_families_and_their_files(self):
+        vocabulary = json.loads((self.model / "config.json").read_text())["vocab_size"]
+        texts = random_texts(250_000, 1)
+        for family in ("gpt-2", "smollm", "llama3", "qwen2"):
+            with self.subTest(family):
+                directory = self.train(family, vocabulary)
+                theirs = Tokenizer.from_file(str(directory / "tokenizer.json"))
+                expected = [e.ids for e in theirs.encode_batch(texts, add_special_tokens=False)]
+                self.assertGreater(max(map(max, filter(None, expected))), 300)  # merges are used
+                self.compare(directory, texts, expected)
+                # GGUF cannot say that text is normalized first; llama.cpp does not either.
+                texts_of_file, expected_of_file = texts, expected
+                if theirs.normalizer is not None:
+                    texts_of_file = [theirs.normalizer.normalize_str(t) for t in texts]
+                    expected_of_file = [e.ids for e in theirs.encode_batch(
+                        texts_of_file, add_special_tokens=False)]
+                file, back = self.folder / f"{family}.gguf", self.folder / f"{family}-back"
+                self.pare("convert", directory, "-o", file, "--type", "F16")
+                self.compare(file, texts_of_file, expected_of_file)
+                self.pare("convert", file, "-o", back)
+                again = Tokenizer.from_file(str(back / "tokenizer.json"))
+                found = [e.ids for e in again.encode_batch(texts_of_file, add_special_tokens=False)]
+                for text, ids, other in zip(texts_of_file, expected_of_file, found):
+                    self.assertEqual(ids, other, f"{family}, written by pare: {text!r}")
+
+    def test_real_vocabularies(self):
+        names = [n for n in ("llama3", "qwen3") if (SHARED / n / "tokenizer.json").exists()]
+        if not names:
+            self.skipTest("no ../shared/data/tokenizers beside the project")
+        texts = random_texts(1_000_000, 2)
+        for name in names:
+            with self.subTest(name):
+                theirs = Tokenizer.from_file(str(SHARED / name / "tokenizer.json"))
+                expected = [e.ids for e in theirs.encode_batch(texts, add_special_tokens=False)]
+                self.compare(SHARED / name, texts, expected)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    import suite
+    sys.exit(suite.run(Tokenizers))

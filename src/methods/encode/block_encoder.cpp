@@ -68,7 +68,6 @@ Status BlockEncoder::enter_block(int block) {
   for (; at_block_ < block; ++at_block_) {
     PARE_RETURN_IF_ERROR(run_block(*torch_, at_block_, streams_, nullptr, pool_, progress_));
     torch_->release_block(at_block_);
-    if (keep_overrides_) continue;
     for (size_t t = 0; t < model_->desc.tensors.size(); ++t) {
       if (model_->desc.tensors[t].block == at_block_) {
         torch_->clear_override(static_cast<int32_t>(t));

@@ -27,10 +27,6 @@ class BlockEncoder final : public Encoder {
   Status encode(size_t index, const Write& write) override;
   Status restored(size_t index, const PackedTensor& bytes) override;
 
-  // Keeps the decoded weights of all blocks as overrides instead of dropping them block by block:
-  // the compressed model, for measuring.
-  void keep_overrides() { keep_overrides_ = true; }
-
  private:
   Status enter_block(int block);  // brings the streams to the block's input
   Status encode_block(int block);
@@ -51,7 +47,6 @@ class BlockEncoder final : public Encoder {
   std::unique_ptr<Encoder> plain_;  // for what is kept or rounded without compensation
   Streams streams_;
   int at_block_ = -1;  // the streams are this block's input; -1: not yet embedded
-  bool keep_overrides_ = false;
   std::map<size_t, std::vector<std::byte>> ready_;  // encoded, not yet written
 };
 

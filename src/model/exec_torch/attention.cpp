@@ -30,21 +30,23 @@ torch::Tensor make_mask(int64_t group, int64_t first_query, int64_t queries, int
 
 }  // namespace
 
+torch::Tensor split_heads(const torch::Tensor& x, int64_t heads) {
+  const int64_t batch = x.size(0), length = x.size(1), dim = x.size(2) / heads;
+  return x.reshape({batch, length, heads, dim})
+      .permute({0, 2, 1, 3})
+      .reshape({batch * heads, length, dim});
+}
+
 torch::Tensor causal_attention(const torch::Tensor& q, const torch::Tensor& k,
                                const torch::Tensor& v, const OpAttributes& attr) {
   const int64_t batch = q.size(0), length = q.size(1);
-  const int64_t past = k.size(1) - length;  // keys of tokens before the first query
+  const int64_t past = k.size(1) - length;
   const int64_t kv_heads = attr.kv_heads, group = attr.heads / attr.kv_heads;
   const int64_t value_dim = attr.value_dim;
   // One matrix product per key-value head: its group's queries are stacked.
   const torch::Tensor queries =
       q.reshape({batch, length, kv_heads, group, attr.head_dim}).permute({0, 2, 3, 1, 4});
-  const torch::Tensor keys = k.reshape({batch, past + length, kv_heads, attr.head_dim})
-                                 .permute({0, 2, 3, 1})
-                                 .reshape({batch * kv_heads, attr.head_dim, past + length});
-  const torch::Tensor values = v.reshape({batch, past + length, kv_heads, value_dim})
-                                   .permute({0, 2, 1, 3})
-                                   .reshape({batch * kv_heads, past + length, value_dim});
+  const torch::Tensor keys = k.transpose(1, 2);
   std::vector<torch::Tensor> chunks;
   for (int64_t begin = 0; begin < length; begin += kQueryChunk) {
     const int64_t count = std::min(kQueryChunk, length - begin);
@@ -62,8 +64,7 @@ torch::Tensor causal_attention(const torch::Tensor& q, const torch::Tensor& k,
     } else {
       scores = torch::baddbmm(mask, chunk, chunk_keys, 1.0, attr.scale);
     }
-    const torch::Tensor mixed =
-        torch::bmm(torch::softmax(scores, -1), values.narrow(1, first, seen));
+    const torch::Tensor mixed = torch::bmm(torch::softmax(scores, -1), v.narrow(1, first, seen));
     chunks.push_back(mixed.reshape({batch, kv_heads, group, count, value_dim}));
   }
   const torch::Tensor all = chunks.size() == 1 ? chunks[0] : torch::cat(chunks, 3);

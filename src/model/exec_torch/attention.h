@@ -7,9 +7,12 @@
 
 namespace pare {
 
-// q: [batch, length, heads * head_dim], k: [.., kv_heads * head_dim], v: [.., kv_heads *
-// value_dim] -> [batch, length, heads * value_dim]. Keys may begin before the first query (a text
-// run piece by piece): the last `length` of them are the queries' own. Head h reads key-value head
+// [batch, length, heads * dim] -> [batch * heads, length, dim].
+torch::Tensor split_heads(const torch::Tensor& x, int64_t heads);
+
+// q: [batch, length, heads * head_dim], k: [batch * kv_heads, past + length, head_dim], v: the same
+// with value_dim -> [batch, length, heads * value_dim]. The first `past` keys are of tokens before
+// the first query (a text run piece by piece). Head h reads key-value head
 // h / (heads / kv_heads). Works under autograd. Memory: scores of kQueryChunk positions at a time.
 torch::Tensor causal_attention(const torch::Tensor& q, const torch::Tensor& k,
                                const torch::Tensor& v, const OpAttributes& attr);

@@ -14,13 +14,14 @@ class TorchExecutor final : public Executor {
   int concurrency() const override { return concurrency_; }
 
   int64_t vocabulary() const override { return model_->desc().hparams.n_vocab; }
+  int64_t width() const override { return model_->desc().hparams.n_embd; }
 
-  Status logits(std::span<const int32_t> tokens, int64_t first, std::span<float> out) override {
+  Status run(std::span<const int32_t> tokens, int64_t first, std::span<float> hidden) override {
     const auto length = static_cast<int64_t>(tokens.size());
     if (first < 0 || first > length ||
-        static_cast<int64_t>(out.size()) != (length - first) * vocabulary()) {
-      return invalid_argument("logits of positions {} to {} need {} floats, not {}", first, length,
-                              (length - first) * vocabulary(), out.size());
+        static_cast<int64_t>(hidden.size()) != (length - first) * width()) {
+      return invalid_argument("hidden states of positions {} to {} need {} floats, not {}", first,
+                              length, (length - first) * width(), hidden.size());
     }
     if (first == length) return {};
     try {
@@ -31,13 +32,31 @@ class TorchExecutor final : public Executor {
       for (size_t b = 0; b < model_->desc().graph.blocks.size(); ++b) {
         PARE_ASSIGN_OR_RETURN(stream, model_->block(static_cast<int>(b), stream));
       }
-      // Norm and output matrix act on each position alone: only those asked for.
-      PARE_ASSIGN_OR_RETURN(const torch::Tensor result,
-                            model_->epilogue(stream.narrow(1, first, length - first)));
-      std::memcpy(out.data(), result.contiguous().data_ptr<float>(), out.size_bytes());
+      const torch::Tensor wanted = stream.narrow(1, first, length - first).contiguous();
+      std::memcpy(hidden.data(), wanted.data_ptr<float>(), hidden.size_bytes());
       return {};
     } catch (const std::exception& error) {
       return torch_error("running the model", error);
+    }
+  }
+
+  Status project(std::span<const float> hidden, std::span<float> logits) override {
+    const int64_t positions = static_cast<int64_t>(hidden.size()) / width();
+    if (static_cast<int64_t>(hidden.size()) != positions * width() ||
+        static_cast<int64_t>(logits.size()) != positions * vocabulary()) {
+      return invalid_argument("{} floats of hidden states and {} of logits do not match",
+                              hidden.size(), logits.size());
+    }
+    if (positions == 0) return {};
+    try {
+      const torch::NoGradGuard no_grad;
+      const torch::Tensor stream = torch::from_blob(const_cast<float*>(hidden.data()),
+                                                    {1, positions, width()}, torch::kFloat32);
+      PARE_ASSIGN_OR_RETURN(const torch::Tensor result, model_->epilogue(stream));
+      std::memcpy(logits.data(), result.contiguous().data_ptr<float>(), logits.size_bytes());
+      return {};
+    } catch (const std::exception& error) {
+      return torch_error("making logits", error);
     }
   }
 

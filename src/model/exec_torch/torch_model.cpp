@@ -4,12 +4,16 @@
 
 #include "base/threads.h"
 #include "codecs/codec.h"
+#include "kernels/matmul.h"
 #include "model/exec_torch/attention.h"
 #include "model/exec_torch/torch_error.h"
 #include "model/exec_torch/torch_threads.h"
 
 namespace pare {
 namespace {
+
+// Up to this many tokens, products are made by the kernels of the native engine.
+constexpr int64_t kFewTokens = 64;
 
 // Runs `body`, with torch's exceptions turned into Status.
 template <typename Body>
@@ -25,6 +29,19 @@ auto guarded(const char* what, Body body) -> decltype(body()) {
 torch::Tensor rms_norm(const torch::Tensor& x, const torch::Tensor& weight, double epsilon) {
   const torch::Tensor mean_square = x.square().mean(-1, true);
   return x * torch::rsqrt(mean_square + epsilon) * weight;
+}
+
+// Writes `piece` [n, length, dim] behind the first `filled` rows of `buffer`, which grows by
+// doubling, and returns all rows.
+torch::Tensor append(torch::Tensor& buffer, int64_t filled, const torch::Tensor& piece) {
+  const int64_t total = filled + piece.size(1);
+  if (!buffer.defined() || buffer.size(1) < total) {
+    torch::Tensor larger = torch::empty({piece.size(0), 2 * total, piece.size(2)});
+    if (buffer.defined()) larger.narrow(1, 0, filled).copy_(buffer.narrow(1, 0, filled));
+    buffer = std::move(larger);
+  }
+  buffer.narrow(1, filled, piece.size(1)).copy_(piece);
+  return buffer.narrow(1, 0, total);
 }
 
 }  // namespace
@@ -196,6 +213,41 @@ Result<torch::Tensor> TorchModel::embedding(const Op& op, const torch::Tensor& t
   return op.attr.factor == 1.0f ? rows : rows * op.attr.factor;
 }
 
+Result<torch::Tensor> TorchModel::linear(const Op& op, const torch::Tensor& x) {
+  torch::Tensor bias;
+  if (op.bias >= 0) {
+    PARE_ASSIGN_OR_RETURN(bias, weight(op.bias));
+  }
+  // A few tokens (text being sampled): the library's products would copy the whole weight into
+  // the form that they like, which takes longer than multiplying. Ours read it as it is stored.
+  const int64_t tokens = x.numel() / x.size(-1);
+  if (tokens <= kFewTokens && !torch::GradMode::is_enabled()) {
+    std::unique_lock lock(mutex_);
+    const bool overridden = overrides_.contains(op.weight);
+    lock.unlock();
+    const int64_t source = model_->source_index[static_cast<size_t>(op.weight)];
+    if (!overridden && source >= 0) {
+      PARE_ASSIGN_OR_RETURN(const PackedTensor packed,
+                            model_->tensors->read(static_cast<size_t>(source)));
+      // Quantized weights would round the activations: this executor is exact.
+      if (codec(packed.codec).is_float() && check_matmul(packed).ok()) {
+        thread_local ThreadPool alone(1);
+        thread_local Activations activations;
+        const torch::Tensor rows = x.contiguous();
+        std::vector<int64_t> sizes = x.sizes().vec();
+        sizes.back() = packed.shape.rows();
+        torch::Tensor y = torch::empty(sizes);
+        activations.assign(rows.data_ptr<float>(), tokens, x.size(-1), x.size(-1));
+        matmul(packed, activations, bias.defined() ? bias.data_ptr<float>() : nullptr,
+               y.data_ptr<float>(), packed.shape.rows(), alone);
+        return y;
+      }
+    }
+  }
+  PARE_ASSIGN_OR_RETURN(const torch::Tensor w, weight(op.weight));
+  return torch::linear(x, w, bias);
+}
+
 Result<torch::Tensor> TorchModel::rope(const Op& op, const torch::Tensor& x, int64_t first) {
   std::unique_lock lock(mutex_);
   PARE_ASSIGN_OR_RETURN(RopeTable table,
@@ -211,8 +263,8 @@ Result<torch::Tensor> TorchModel::rope(const Op& op, const torch::Tensor& x, int
 
 Result<torch::Tensor> TorchModel::attention(const Op& op, const std::vector<torch::Tensor>& values,
                                             const Piece& piece) {
-  torch::Tensor k = values[static_cast<size_t>(op.in[1])];
-  torch::Tensor v = values[static_cast<size_t>(op.in[2])];
+  torch::Tensor k = split_heads(values[static_cast<size_t>(op.in[1])], op.attr.kv_heads);
+  torch::Tensor v = split_heads(values[static_cast<size_t>(op.in[2])], op.attr.kv_heads);
   if (piece.cache != nullptr) {
     TorchCache& cache = *piece.cache;
     const auto b = static_cast<size_t>(piece.block);
@@ -220,12 +272,8 @@ Result<torch::Tensor> TorchModel::attention(const Op& op, const std::vector<torc
       cache.keys.resize(desc().graph.blocks.size());
       cache.values.resize(desc().graph.blocks.size());
     }
-    if (cache.keys[b].defined()) {
-      k = torch::cat({cache.keys[b], k}, 1);
-      v = torch::cat({cache.values[b], v}, 1);
-    }
-    cache.keys[b] = k;
-    cache.values[b] = v;
+    k = append(cache.keys[b], cache.length, k);
+    v = append(cache.values[b], cache.length, v);
   }
   return causal_attention(values[static_cast<size_t>(op.in[0])], k, v, op.attr);
 }
@@ -234,6 +282,7 @@ Result<torch::Tensor> TorchModel::run_op(const Op& op, const std::vector<torch::
                                          const Piece& piece) {
   if (op.kind == OpKind::kEmbedding) return embedding(op, values[kStream]);
   const torch::Tensor& x = values[static_cast<size_t>(op.in[0])];
+  if (op.kind == OpKind::kLinear) return linear(op, x);
   const OpAttributes& attr = op.attr;
   torch::Tensor w, bias;
   if (op.weight >= 0) {
@@ -244,6 +293,7 @@ Result<torch::Tensor> TorchModel::run_op(const Op& op, const std::vector<torch::
   }
   switch (op.kind) {
     case OpKind::kEmbedding:
+    case OpKind::kLinear:
       break;
     case OpKind::kPositionEmbedding:
       if (piece.first() + x.size(1) > w.size(0)) {
@@ -258,8 +308,6 @@ Result<torch::Tensor> TorchModel::run_op(const Op& op, const std::vector<torch::
     }
     case OpKind::kLayerNorm:
       return torch::layer_norm(x, {x.size(2)}, w, bias, attr.epsilon);
-    case OpKind::kLinear:
-      return torch::linear(x, w, bias);
     case OpKind::kSlice:
       return x.narrow(-1, attr.begin, attr.width);
     case OpKind::kRope:

@@ -24,8 +24,9 @@
 namespace pare {
 
 struct TorchOptions {
-  int threads = 0;                          // 0: all processors
-  uint64_t keep_bytes = uint64_t{6} << 30;  // decoded weights are kept while they fit in this
+  int threads = 0;  // 0: all processors
+  // Decoded weights are kept while they fit in this; others are decoded again when needed.
+  uint64_t keep_bytes = uint64_t{512} << 20;
 };
 
 // Called after each linear operation (also the output matrix). `op.weight` tells which one;
@@ -37,7 +38,7 @@ struct TorchHooks {
 // Keys and values of the tokens before, by block, for generation: pass the same cache with every
 // piece of a text.
 struct TorchCache {
-  std::vector<torch::Tensor> keys, values;  // [batch, tokens, kv heads * head size]
+  std::vector<torch::Tensor> keys, values;  // [batch * kv heads, capacity, head size]
   int64_t length = 0;                       // tokens before the present piece
 };
 
@@ -73,6 +74,7 @@ class TorchModel {
   Result<torch::Tensor> attention(const Op& op, const std::vector<torch::Tensor>& values,
                                   const Piece& piece);
   Result<torch::Tensor> rope(const Op& op, const torch::Tensor& x, int64_t first);
+  Result<torch::Tensor> linear(const Op& op, const torch::Tensor& x);
   Result<torch::Tensor> embedding(const Op& op, const torch::Tensor& tokens);
   Status check_stream(const torch::Tensor& stream) const;
   void release_if_over_budget(int block);

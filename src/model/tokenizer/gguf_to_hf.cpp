@@ -14,11 +14,6 @@ using Json = nlohmann::ordered_json;
 
 constexpr char kSpaceMark[] = "\xe2\x96\x81";
 
-bool is_added(TokenType type) {
-  return type == TokenType::kControl || type == TokenType::kUserDefined ||
-         type == TokenType::kUnknown;
-}
-
 Json added_tokens(const TokenizerSpec& spec) {
   Json list = Json::array();
   for (const AddedToken& token : spec.added) {
@@ -33,14 +28,12 @@ Json added_tokens(const TokenizerSpec& spec) {
   return list;
 }
 
-// Added tokens stay in the vocabulary, so that ids have no gaps; what only fills up ids is left
-// out. SentencePiece's unknown token must be there, as the model names it.
+// With the added tokens: the `tokenizers` package numbers those that are not there anew, behind
+// all others. What only fills up ids is left out of byte-level vocabularies.
 Json vocabulary(const TokenizerSpec& spec) {
   Json vocab = Json::object();
   for (size_t i = 0; i < spec.tokens.size(); ++i) {
-    if (spec.byte_level && (is_added(spec.types[i]) || spec.types[i] == TokenType::kUnused)) {
-      continue;
-    }
+    if (spec.byte_level && spec.types[i] == TokenType::kUnused) continue;
     // Straight into the object's storage: looking for a key that is there already, for each of
     // many, would take quadratic time, and tokens are known to be unique.
     vocab.get_ref<Json::object_t&>().Container::emplace_back(spec.tokens[i], i);

@@ -1,0 +1,80 @@
+// One text being run through a model: its cache of keys and values, its position, and the arrays
+// in between. Sessions share the model; one session, one thread at a time.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/status.h"
+#include "base/threads.h"
+#include "kernels/activations.h"
+#include "model/exec_native/kv_cache.h"
+#include "model/exec_native/native_model.h"
+#include "model/exec_native/rope_tables.h"
+
+namespace pare {
+
+struct SessionOptions {
+  int64_t context = 0;         // positions; 0: as many as the model was made for
+  CodecId kv = CodecId::kF16;  // one of kv_forms()
+};
+
+class Session {
+ public:
+  // `pool` must outlive the session. Errors: those of KvCache::create; kInvalidArgument: a
+  // context beyond the model's.
+  static Result<std::unique_ptr<Session>> create(std::shared_ptr<const NativeModel> model,
+                                                 ThreadPool& pool,
+                                                 const SessionOptions& options = {});
+
+  const NativeModel& model() const { return *model_; }
+  const KvCache& cache() const { return *cache_; }
+  int64_t length() const { return length_; }  // tokens so far
+  int64_t capacity() const { return cache_->capacity(); }
+
+  // Runs `tokens` after those so far, and writes what the model says after each of the last
+  // n = logits.size() / vocabulary of them: row-major [n, vocabulary]. n may be 0.
+  // Errors: kInvalidArgument: a token out of the vocabulary, no place left. Nothing is run then.
+  Status forward(std::span<const int32_t> tokens, std::span<float> logits);
+  // The same, with hidden states [n, width] after the last block instead.
+  Status hidden(std::span<const int32_t> tokens, std::span<float> hidden);
+  // Final norm and output matrix: [n, width] -> [n, vocabulary].
+  Status project(std::span<const float> hidden, std::span<float> logits);
+
+  // Forgets all positions from `length` on; more than there are: no change.
+  void rewind(int64_t length);
+
+  // How many tokens are run at once. A long prompt given in pieces of this size costs nothing
+  // more, and lets the caller stop between them.
+  static constexpr int64_t kPiece = 512;
+
+ private:
+  struct Rows;  // which tokens of a piece, and where the arrays are
+  Session() = default;
+  Status check(std::span<const int32_t> tokens) const;
+  void reserve(int64_t tokens);
+  void run_piece(std::span<const int32_t> tokens, int64_t wanted, float* hidden);
+  void run(const std::vector<Step>& steps, Rows rows);
+  void run_step(const Step& step, const Rows& rows);
+  void embed(const Step& step, const Rows& rows);
+  // Stores keys and values of all rows; attends from the last `wanted`.
+  void attend(const Step& step, const Rows& rows, int64_t wanted);
+  template <typename Body>
+  void for_rows(const Rows& rows, const Body& body);
+
+  std::shared_ptr<const NativeModel> model_;
+  ThreadPool* pool_ = nullptr;
+  std::unique_ptr<KvCache> cache_;
+  std::vector<RopeTable> ropes_;
+  int64_t length_ = 0;
+
+  int64_t reserved_ = 0;                   // tokens that slots_ have room for
+  std::vector<std::vector<float>> slots_;  // Program::slots
+  std::vector<std::vector<float>> epilogue_slots_;
+  Activations input_;  // of the linear operations at hand
+  std::vector<float> attention_scratch_, last_hidden_;
+};
+
+}  // namespace pare
