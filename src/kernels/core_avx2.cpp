@@ -182,6 +182,13 @@ PARE_INLINE __m256i broadcast_word(const int8_t* q) {
   return _mm256_set1_epi32(word);
 }
 
+// Keeps the compiler from adding a sum's terms in another order: all of them would have to be there
+// at once, more than there are registers.
+PARE_INLINE __m256i in_order(__m256i sum) {
+  __asm__("" : "+x"(sum));
+  return sum;
+}
+
 // Adds the products of kWords words of levels to integers that begin with `start`.
 template <Range kRange, int kCount, int kWords>
 PARE_INLINE void multiply(const uint8_t* level, const int8_t* q, const int32_t* start,
@@ -196,7 +203,7 @@ PARE_INLINE void multiply(const uint8_t* level, const int8_t* q, const int32_t* 
 #pragma GCC unroll 4
       for (int t = 0; t < kCount; ++t) {
         const __m256i x = broadcast_word(q + 4 * (kTokens * k + t));
-        dots[t] = _mm256_add_epi32(dots[t], dot4<kRange>(w, x));
+        dots[t] = in_order(_mm256_add_epi32(dots[t], dot4<kRange>(w, x)));
       }
     }
   } else {
@@ -211,7 +218,7 @@ PARE_INLINE void multiply(const uint8_t* level, const int8_t* q, const int32_t* 
         for (int t = 0; t < kCount; ++t) {
           const __m256i x = broadcast_word(q + 4 * (kTokens * k + t));
           const __m256i two = _mm256_maddubs_epi16(w, x);
-          pairs[t] = k == begin ? two : _mm256_add_epi16(pairs[t], two);
+          pairs[t] = in_order(k == begin ? two : _mm256_add_epi16(pairs[t], two));
         }
       }
 #pragma GCC unroll 4

@@ -187,14 +187,14 @@ TEST_F(Matmul, LargestSumsAreExact) {
         for (int64_t i = 0; i < kRows * kColumns / c.block_len; ++i) {
           bytes->insert(bytes->end(), filled.begin(), filled.end());
         }
-        w.values = codec_test::decode(c, *bytes, kRows * kColumns);
+        w.values = codec_test::decode(c, *bytes, kColumns);  // all rows are alike
         w.packed = {.codec = c.id, .shape = {kRows, kColumns}, .bytes = *bytes, .owner = bytes};
         for (int64_t tokens : {1, 13}) {
           // Exactly representable: 127 and -127 times a scale.
           for (float v : {2.0f, -2.0f}) {
             std::vector<float> x(static_cast<size_t>(tokens * kColumns), v);
-            double least = 0.0;  // the sum of magnitudes, which rounding is relative to
-            for (int64_t i = 0; i < kColumns; ++i) least += 2.0 * std::fabs(w.values[i]);
+            double magnitudes = 0.0;  // what rounding is relative to
+            for (int64_t i = 0; i < kColumns; ++i) magnitudes += 2.0 * std::fabs(w.values[i]);
             double sum = 0.0;
             for (int64_t i = 0; i < kColumns; ++i) sum += static_cast<double>(v) * w.values[i];
             ThreadPool pool(1);
@@ -202,7 +202,8 @@ TEST_F(Matmul, LargestSumsAreExact) {
             activations.assign(x.data(), tokens, kColumns, kColumns);
             std::vector<float> y(static_cast<size_t>(tokens * kRows));
             matmul(w.packed, activations, nullptr, y.data(), kRows, pool);
-            for (float value : y) ASSERT_NEAR(value, sum, 2e-5 * least) << c.name << " " << code;
+            for (float value : y)
+              ASSERT_NEAR(value, sum, 2e-5 * magnitudes) << c.name << " " << code;
           }
         }
       }
@@ -213,13 +214,13 @@ TEST_F(Matmul, LargestSumsAreExact) {
 TEST_F(Matmul, SumsDoNotDependOnThreads) {
   for_each_level([&] {
     for (const char* name : {"Q4_K", "Q8_0", "F16"}) {
-      const Weight w = make_weight(*find_codec(name), 300, 1280, 4);
+      const Weight w = make_weight(*find_codec(name), 150, 512, 4);
       Rng rng(6);
-      const auto x = codec_test::normal_row(rng, 29 * 1280);
+      const auto x = codec_test::normal_row(rng, 29 * 512);
       for (int64_t tokens : {1, 29}) {
-        const auto one = multiply(w, x, tokens, 1280, nullptr, 1).y;
+        const auto one = multiply(w, x, tokens, 512, nullptr, 1).y;
         for (int threads : {2, 3, 8}) {
-          EXPECT_EQ(multiply(w, x, tokens, 1280, nullptr, threads).y, one) << name;
+          EXPECT_EQ(multiply(w, x, tokens, 512, nullptr, threads).y, one) << name;
         }
       }
     }

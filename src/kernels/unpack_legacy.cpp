@@ -45,11 +45,16 @@ HWY_INLINE void unpack_shifted(const std::byte* in, int64_t columns, PlanarPiece
   offsets.to_floats(blocks, out->offset);
 }
 
-// Adds the fifth bits, one per column, to 32 levels.
-HWY_INLINE void add_fifth_bits(const uint8_t* bits, uint8_t* level) {
-  each_vector([&](size_t i) HWY_ATTR {
-    store(hn::Or(load(level + i), where_set(bits + i / 8, 16)), level + i);
-  });
+// 32 levels of nibbles and fifth bits, one per column. Put together before they are stored: a
+// vector loaded from two that were just stored waits for them.
+HWY_INLINE void store_fives(const uint8_t* nibbles, const uint8_t* bits, uint8_t* level) {
+  const Bytes16 d;
+  const B16 v = hn::LoadU(d, nibbles);
+  const auto fifth = [&](size_t half) HWY_ATTR {
+    return hn::IfThenElseZero(hn::LoadMaskBits(d, bits + 2 * half), hn::Set(d, 16));
+  };
+  hn::StoreU(hn::Or(hn::And(v, hn::Set(d, 15)), fifth(0)), d, level);
+  hn::StoreU(hn::Or(hn::ShiftRight<4>(v), fifth(1)), d, level + 16);
 }
 
 void unpack_q4_0(const std::byte* in, int64_t columns, PlanarPiece* out) {
@@ -66,15 +71,13 @@ void unpack_q4_1(const std::byte* in, int64_t columns, PlanarPiece* out) {
 
 void unpack_q5_0(const std::byte* in, int64_t columns, PlanarPiece* out) {
   unpack_scaled<22>(in, columns, out, [](const uint8_t* block, uint8_t* level) HWY_ATTR {
-    store_nibbles(block + 6, 16, level);
-    add_fifth_bits(block + 2, level);
+    store_fives(block + 6, block + 2, level);
   });
 }
 
 void unpack_q5_1(const std::byte* in, int64_t columns, PlanarPiece* out) {
   unpack_shifted<24>(in, columns, out, [](const uint8_t* block, uint8_t* level) HWY_ATTR {
-    store_nibbles(block + 8, 16, level);
-    add_fifth_bits(block + 4, level);
+    store_fives(block + 8, block + 4, level);
   });
 }
 
