@@ -9,8 +9,9 @@
 #define HWY_TARGET_INCLUDE "model/exec_native/attention_unit.cpp"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
-
-#include "hwy/contrib/math/math-inl.h"
+// clang-format off: after highway.h, once for each instruction set
+#include <hwy/contrib/math/math-inl.h>
+// clang-format on
 
 HWY_BEFORE_NAMESPACE();
 namespace pare {

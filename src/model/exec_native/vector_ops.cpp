@@ -8,8 +8,9 @@
 #define HWY_TARGET_INCLUDE "model/exec_native/vector_ops.cpp"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
-
-#include "hwy/contrib/math/math-inl.h"
+// clang-format off: after highway.h, once for each instruction set
+#include <hwy/contrib/math/math-inl.h>
+// clang-format on
 
 HWY_BEFORE_NAMESPACE();
 namespace pare {
