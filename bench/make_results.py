@@ -48,6 +48,7 @@ def quality(measured: dict) -> str:
             "Mean KL divergence from the F16 model, by llama-perplexity, on text that no program "
             "has seen. *Weights*: dequantized to F32 first. *Run*: as llama.cpp runs the file, "
             "with int8 activations. Ratios are to llama-quantize's file of the same row. "
+            "Seconds are upper bounds: the machine had other work. "
             f"`bench/quality_vs_llama.py`; {where(measured)}.\n\n"
             + table(["model", "size of", "made by", "bytes", "KL weights", "ratio", "KL run",
                      "ratio", "PPL run", "same top-1", "seconds", "peak MiB"], rows))

@@ -5,6 +5,8 @@
 #include "cli/any_model.h"
 #include "cli/verb.h"
 #include "codecs/codec.h"
+#include "kernels/cpu.h"
+#include "kernels/list.h"
 
 namespace pare::cli {
 namespace {
@@ -16,6 +18,7 @@ struct Args {
   std::string model;
   bool tensors = true;
   bool metadata = false;
+  bool cpu = false;
 };
 
 struct Use {
@@ -226,7 +229,33 @@ void print_text(const AnyModel& model, const Args& args) {
              model.files == 1 ? "the file" : "the files");
 }
 
+// Which kernels this machine multiplies each type with.
+void print_kernels(bool json) {
+  const CpuLevel level = cpu_level();
+  nlohmann::ordered_json kernels = nlohmann::ordered_json::object();
+  Table table({"type", "kernel"});
+  for (const Codec& c : all_codecs()) {
+    if (select_kernel(level, c.id).core == nullptr) continue;
+    const std::string kernel = describe_kernel(level, c.id);
+    kernels[c.name] = kernel;
+    table.add({c.name, kernel});
+  }
+  std::vector<std::string> levels;
+  for (CpuLevel known : cpu_levels()) levels.emplace_back(cpu_level_name(known));
+  if (json) {
+    print_json({{"level", cpu_level_name(level)}, {"levels", levels}, {"kernels", kernels}});
+  } else {
+    fmt::print("level {} (this CPU runs {}; PARE_CPU=LEVEL forces one)\n\n{}",
+               cpu_level_name(level), fmt::join(levels, ", "), table.to_string());
+  }
+}
+
 Status inspect(const Args& args) {
+  if (args.cpu) {
+    print_kernels(args.common.json);
+    return {};
+  }
+  if (args.model.empty()) return invalid_argument("MODEL is required (or --cpu)");
   PARE_ASSIGN_OR_RETURN(const AnyModel model, open_any(args.model));
   if (args.common.json) {
     print_json_form(model, args);
@@ -240,9 +269,11 @@ Status inspect(const Args& args) {
 
 Run add_inspect(CLI::App& app) {
   auto args = std::make_shared<Args>();
-  app.add_option("MODEL", args->model,
-                 "GGUF file, Hugging Face directory, safetensors file or llama2.c checkpoint")
-      ->required();
+  auto* model =
+      app.add_option("MODEL", args->model,
+                     "GGUF file, Hugging Face directory, safetensors file or llama2.c checkpoint");
+  app.add_flag("--cpu", args->cpu, "Show which kernels this machine runs each type with")
+      ->excludes(model);
   app.add_flag("--tensors,!--no-tensors", args->tensors, "List every tensor (the default)");
   app.add_flag("--metadata", args->metadata, "Show all metadata keys");
   app.add_flag("--json", args->common.json, "Print results as JSON");
