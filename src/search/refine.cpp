@@ -38,13 +38,15 @@ Result<Streams> final_streams(TorchModel& model, const TokenWindows& windows, Th
   return streams;
 }
 
-// The plan's tensors as a file, removed with this object.
+// The plan's tensors as a file, removed with this object, finished or not.
 class ScratchFile {
  public:
   explicit ScratchFile(std::string path) : path_(std::move(path)) {}
   ~ScratchFile() {
     std::error_code ignored;
-    std::filesystem::remove(path_, ignored);
+    for (const char* suffix : {"", ".part", ".journal"}) {
+      std::filesystem::remove(path_ + suffix, ignored);
+    }
   }
   ScratchFile(const ScratchFile&) = delete;
   ScratchFile& operator=(const ScratchFile&) = delete;
