@@ -1,8 +1,11 @@
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <cstdlib>
+#include <string_view>
 
 #include "cli/verb.h"
+#include "kernels/cpu.h"
 
 namespace pare::cli {
 namespace {
@@ -52,6 +55,16 @@ int exit_code(StatusCode code) {
   }
 }
 
+// The library takes the best level when PARE_CPU names none; a person who set it wants to know.
+Status check_cpu_choice() {
+  const char* wanted = std::getenv("PARE_CPU");
+  if (wanted == nullptr || std::string_view(wanted) == cpu_level_name(cpu_level())) return {};
+  std::vector<std::string> levels;
+  for (CpuLevel level : cpu_levels()) levels.emplace_back(cpu_level_name(level));
+  return invalid_argument("PARE_CPU: \"{}\" is none of what this CPU runs: {}", wanted,
+                          fmt::join(levels, ", "));
+}
+
 int run(int argc, char** argv) {
   CLI::App app{"pare makes trained neural networks smaller and proves that they still work."};
   app.name("pare");
@@ -76,7 +89,11 @@ int run(int argc, char** argv) {
     return code == 0 ? 0 : 2;
   }
   install_stop_handler();
-  Status status;
+  Status status = check_cpu_choice();
+  if (!status.ok()) {
+    fmt::print(stderr, "pare: {}\n", status.message());
+    return exit_code(status.code());
+  }
   if (completion->parsed()) {
     const auto script = completion_script(app, shell);
     if (script.ok()) fmt::print("{}", *script);

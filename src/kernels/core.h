@@ -86,6 +86,5 @@ const Core& core(CpuLevel level);
 const Core& ref_core();
 const Core& avx512_core();
 const Core& avx2_core();
-const Core& neon_core();
 
 }  // namespace pare
