@@ -19,28 +19,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct Expected {
-  std::vector<int32_t> tokens;
-  std::vector<float> logits;
-};
-
-Expected read_expected(const fs::path& directory) {
-  auto file = safetensors::File::open((directory / "expected.safetensors").string());
-  EXPECT_TRUE(file.ok()) << file.status().message();
-  Expected expected;
-  auto tokens = (*file)->read(static_cast<size_t>((*file)->find("tokens")));
-  auto logits = (*file)->read(static_cast<size_t>((*file)->find("logits")));
-  EXPECT_TRUE(tokens.ok() && logits.ok());
-  for (size_t i = 0; i < tokens->bytes.size() / 8; ++i) {
-    int64_t token;
-    std::memcpy(&token, tokens->bytes.data() + 8 * i, 8);
-    expected.tokens.push_back(static_cast<int32_t>(token));
-  }
-  expected.logits.resize(logits->bytes.size() / 4);
-  std::memcpy(expected.logits.data(), logits->bytes.data(), logits->bytes.size());
-  return expected;
-}
-
 std::vector<float> run(Model model, std::span<const int32_t> tokens, int64_t first) {
   ThreadPool pool(1);
   auto executor = pare_backend()->make_executor(std::make_shared<Model>(std::move(model)), pool);

@@ -17,28 +17,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct Expected {
-  std::vector<int32_t> tokens;
-  std::vector<float> logits;
-};
-
-Expected read_expected(const fs::path& directory) {
-  auto file = safetensors::File::open((directory / "expected.safetensors").string());
-  EXPECT_TRUE(file.ok()) << file.status().message();
-  Expected expected;
-  auto tokens = (*file)->read(static_cast<size_t>((*file)->find("tokens")));
-  auto logits = (*file)->read(static_cast<size_t>((*file)->find("logits")));
-  EXPECT_TRUE(tokens.ok() && logits.ok());
-  for (size_t i = 0; i < tokens->bytes.size() / 8; ++i) {
-    int64_t token;
-    std::memcpy(&token, tokens->bytes.data() + 8 * i, 8);
-    expected.tokens.push_back(static_cast<int32_t>(token));
-  }
-  expected.logits.resize(logits->bytes.size() / 4);
-  std::memcpy(expected.logits.data(), logits->bytes.data(), logits->bytes.size());
-  return expected;
-}
-
 // tolerance: of the largest logit. Float weights and a float cache differ from the reference in
 // the order of sums only.
 void expect_close(const std::vector<float>& found, std::span<const float> expected,
