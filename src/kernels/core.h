@@ -21,6 +21,12 @@ struct Int8Rows {
   const float* sum;  // scale * (the sum of a group's q), per 32 columns
   const float* sum16;
   int64_t stride;  // columns from a token to the next
+
+  Int8Rows from(int64_t token) const {
+    const int64_t columns = token * stride;
+    return {q + columns,        scale + columns / 32, scale16 + columns / 16,
+            sum + columns / 32, sum16 + columns / 16, stride};
+  }
 };
 
 // Quantized activations of Core::tile_tokens tokens, interleaved, beginning at some multiple of 32

@@ -101,28 +101,19 @@ PARE_INLINE void few_block(const PlanarForm& form, const PlanarPiece& piece, int
   }
 }
 
-Int8Rows advanced(const Int8Rows& x, int64_t tokens) {
-  return {x.q + tokens * x.stride,
-          x.scale + tokens * x.stride / 32,
-          x.scale16 + tokens * x.stride / 16,
-          x.sum + tokens * x.stride / 32,
-          x.sum16 + tokens * x.stride / 16,
-          x.stride};
-}
-
 template <int kScaleLen, int kOffsetLen>
 void few(const PlanarForm& form, const PlanarPiece& piece, int64_t columns, const Int8Rows& x,
          int64_t tokens, float* sums) {
   int64_t t = 0;
   for (; t + 4 <= tokens; t += 4) {
-    few_block<kScaleLen, kOffsetLen, 4>(form, piece, columns, advanced(x, t), sums + t);
+    few_block<kScaleLen, kOffsetLen, 4>(form, piece, columns, x.from(t), sums + t);
   }
   if (t + 2 <= tokens) {
-    few_block<kScaleLen, kOffsetLen, 2>(form, piece, columns, advanced(x, t), sums + t);
+    few_block<kScaleLen, kOffsetLen, 2>(form, piece, columns, x.from(t), sums + t);
     t += 2;
   }
   if (t < tokens) {
-    few_block<kScaleLen, kOffsetLen, 1>(form, piece, columns, advanced(x, t), sums + t);
+    few_block<kScaleLen, kOffsetLen, 1>(form, piece, columns, x.from(t), sums + t);
   }
 }
 

@@ -10,7 +10,7 @@ Kernel select_kernel(CpuLevel level, CodecId id) {
   const Codec& c = codec(id);
   if (c.is_float()) return {&core(level), nullptr};
   const Unpacker* unpacker = find_unpacker(level, id);
-  return {unpacker == nullptr ? nullptr : &core(level), unpacker};
+  return {unpacker == nullptr ? nullptr : &core(level), unpacker, find_dot(level, id)};
 }
 
 std::string describe_kernel(CpuLevel level, CodecId id) {
@@ -21,7 +21,8 @@ std::string describe_kernel(CpuLevel level, CodecId id) {
   const PlanarForm& form = kernel.unpacker->form;
   std::string text = fmt::format("{}: bytes, scales of {}", core_name, form.scale_len);
   if (form.offset_len != 0) text += fmt::format(", offsets of {}", form.offset_len);
-  return text + fmt::format("; unpacked by {}", kernel.unpacker->name);
+  text += fmt::format("; unpacked by {}", kernel.unpacker->name);
+  return kernel.dot == nullptr ? text : text + "; few tokens without unpacking";
 }
 
 }  // namespace pare

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "kernels/core.h"
+#include "kernels/dot.h"
 #include "kernels/unpack.h"
 
 namespace pare {
@@ -11,6 +12,7 @@ namespace pare {
 struct Kernel {
   const Core* core;
   const Unpacker* unpacker;  // null for float weights, which are decoded
+  const Dot* dot = nullptr;  // null: few tokens are multiplied with unpacked rows, too
 };
 
 // Null core: no kernel multiplies weights of this codec.

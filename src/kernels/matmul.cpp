@@ -16,6 +16,9 @@ constexpr int64_t kPanelColumns = 1024;
 // Rows of a piece of work with few tokens.
 constexpr int64_t kFewRows = 16;
 constexpr int64_t kMaxFewTokens = 16;
+// The same where rows are read once and not unpacked: enough to be worth the way to the counter
+// that threads share.
+constexpr int64_t kDotRows = 64;
 
 // What a thread needs to work with; made once for each.
 struct Scratch {
@@ -89,6 +92,24 @@ void few_tokens(const Task& task, const Unpacker& unpacker) {
       }
       for (int64_t t = 0; t < task.tokens; ++t) {
         task.y[t * task.y_stride + r] = sums[t] + (task.bias == nullptr ? 0.0f : task.bias[r]);
+      }
+    }
+  });
+}
+
+void few_tokens_at_once(const Task& task, const Dot& dot) {
+  const Int8Rows x = task.x.int8_rows(task.pool);
+  for_row_blocks(task, Dot::kRows, kDotRows, [&](int64_t begin, int64_t count) {
+    for (int64_t r = begin; r < begin + count; r += Dot::kRows) {
+      const int64_t rows = std::min(Dot::kRows, begin + count - r);
+      for (int64_t t = 0; t < task.tokens; t += Dot::kTokens) {
+        const int64_t tokens = std::min(Dot::kTokens, task.tokens - t);
+        float* y = task.y + t * task.y_stride + r;
+        dot.dot(task.packed(r, 0), rows, task.columns, x.from(t), tokens, y, task.y_stride);
+        if (task.bias == nullptr) continue;
+        for (int64_t i = 0; i < tokens; ++i) {
+          for (int64_t j = 0; j < rows; ++j) y[i * task.y_stride + j] += task.bias[r + j];
+        }
       }
     }
   });
@@ -217,8 +238,12 @@ void matmul(const PackedTensor& weight, Activations& x, const float* bias, float
   const bool few = task.tokens <= task.core.few_tokens;
   if (kernel.unpacker == nullptr) {
     few ? few_tokens_of_floats(task) : many_tokens_of_floats(task);
+  } else if (!few) {
+    many_tokens(task, *kernel.unpacker);
+  } else if (kernel.dot != nullptr) {
+    few_tokens_at_once(task, *kernel.dot);
   } else {
-    few ? few_tokens(task, *kernel.unpacker) : many_tokens(task, *kernel.unpacker);
+    few_tokens(task, *kernel.unpacker);
   }
 }
 

@@ -4,6 +4,7 @@
 #include "calib/sample.h"
 #include "compress/backend.h"
 #include "methods/encode/block_encoder.h"
+#include "model/exec_torch/block_cache.h"
 #include "search/refine.h"
 
 namespace pare {
@@ -69,10 +70,10 @@ class TorchBackend final : public Backend {
 
 extern "C" Backend* pare_backend() {
 #ifdef __GLIBC__
-  // Tensors come and go in many sizes: what is freed goes back to the system at once, or the heap
-  // grows to twice what is in use.
+  // What is freed goes back to the system at once, or the heap grows to twice what is in use.
   mallopt(M_MMAP_THRESHOLD, 1 << 20);
 #endif
+  install_block_cache();
   static TorchBackend backend;
   return &backend;
 }

@@ -1,0 +1,27 @@
+// Products of quantized rows with few tokens, worked out while the levels are still in registers:
+// what decoding spends its time in. Codecs without such a function are unpacked first.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "kernels/core.h"
+
+namespace pare {
+
+struct Dot {
+  CodecId codec;
+  // y[t * y_stride + r] = the product of row r with token t, for 1 <= rows <= kRows neighbouring
+  // rows of `columns` columns and 1 <= tokens <= kTokens.
+  static constexpr int64_t kRows = 16, kTokens = 4;
+  void (*dot)(const std::byte* weight, int64_t rows, int64_t columns, const Int8Rows& x,
+              int64_t tokens, float* y, int64_t y_stride);
+};
+
+// Null: there is none.
+const Dot* find_dot(CpuLevel level, CodecId codec);
+
+std::span<const Dot> avx512_dots();
+
+}  // namespace pare

@@ -1,0 +1,205 @@
+// Products with few tokens for AVX-512 with VNNI: vpdpbusd multiplies 64 unsigned levels with 64
+// signed activations and adds runs of four; every sum is then scaled in its lane. Lanes are added
+// for 16 rows at once.
+#include "kernels/dot.h"
+
+#if defined(__x86_64__)
+
+#include <hwy/base.h>
+
+#include "kernels/span_avx512.h"
+
+HWY_PUSH_ATTRIBUTES("avx2,bmi,bmi2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")
+
+namespace pare {
+namespace {
+
+PARE_INLINE __m256 load(const float* p, __m256) { return _mm256_loadu_ps(p); }
+PARE_INLINE __m512 load(const float* p, __m512) { return _mm512_loadu_ps(p); }
+PARE_INLINE __m256 times(__m256 a, __m256 b) { return _mm256_mul_ps(a, b); }
+PARE_INLINE __m512 times(__m512 a, __m512 b) { return _mm512_mul_ps(a, b); }
+PARE_INLINE __m256 plus_product(__m256 sum, __m256 a, __m256 b) {
+  return _mm256_fmadd_ps(a, b, sum);
+}
+PARE_INLINE __m512 plus_product(__m512 sum, __m512 a, __m512 b) {
+  return _mm512_fmadd_ps(a, b, sum);
+}
+PARE_INLINE void set_zero(__m256* v) { *v = _mm256_setzero_ps(); }
+PARE_INLINE void set_zero(__m512* v) { *v = _mm512_setzero_ps(); }
+// The upper half of a narrow one is zero, or anything.
+PARE_INLINE __m512 widen(__m256 v) { return _mm512_zextps256_ps512(v); }
+PARE_INLINE __m512 widen(__m512 v) { return v; }
+PARE_INLINE __m512 widen_any(__m256 v) { return _mm512_castps256_ps512(v); }
+PARE_INLINE __m512 widen_any(__m512 v) { return v; }
+
+// The group of each lane (four columns) of register j, among groups of kLen columns.
+template <int kLen>
+PARE_INLINE __m512i lane_groups(int j) {
+  const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  const __m512i group = kLen == 32 ? _mm512_srli_epi32(lane, 3) : _mm512_srli_epi32(lane, 2);
+  return _mm512_add_epi32(group, _mm512_set1_epi32(j * (64 / kLen)));
+}
+
+template <int kLen>
+PARE_INLINE const float* scales_of(const Int8Rows& x) {
+  return kLen == 32 ? x.scale : x.scale16;
+}
+template <int kLen>
+PARE_INLINE const float* sums_of(const Int8Rows& x) {
+  return kLen == 32 ? x.sum : x.sum16;
+}
+
+// Rows are asked for this far ahead, into the second-level cache: the CPU looks ahead by itself,
+// too, but stops at the end of every page.
+constexpr int kAhead = 6144;
+template <int kBytes>
+PARE_INLINE void ask_ahead(const uint8_t* p) {
+  const uintptr_t there = reinterpret_cast<uintptr_t>(p) + kAhead;  // maybe behind the weight
+#pragma GCC unroll 5
+  for (int i = 0; i < kBytes; i += 64) {
+    _mm_prefetch(reinterpret_cast<const char*>(there + i), _MM_HINT_T1);
+  }
+}
+
+// The sums of one row.
+template <class C, int kTokens>
+struct Sums {
+  static constexpr int kScaleLen = C::kForm.scale_len;
+  static constexpr int kOffsetLen = C::kForm.offset_len;
+  // Sums of activations are multiplied with offsets or, for the level that is zero, with scales.
+  static constexpr int kSumLen = kOffsetLen != 0 ? kOffsetLen : kScaleLen;
+  static_assert(kOffsetLen == 0 || C::kForm.zero == 0);
+
+  __m512 products[2][kTokens];  // of neighbouring registers apart: one need not wait for the other
+  typename span::Groups<kSumLen>::Type corrections[kTokens];
+
+  PARE_INLINE void clear(Sums* s) {
+#pragma GCC unroll 4
+    for (int t = 0; t < kTokens; ++t) {
+      s->products[0][t] = s->products[1][t] = _mm512_setzero_ps();
+      set_zero(&s->corrections[t]);
+    }
+  }
+
+  PARE_INLINE void add(Sums* s, const uint8_t* in, const Int8Rows& x, int64_t column) {
+    span::Span<C> w;
+    C::load(in, &w);
+#pragma GCC unroll 4
+    for (int t = 0; t < kTokens; ++t) {
+      const int64_t at = t * x.stride + column;
+      const auto both = times(w.scale, load(scales_of<kScaleLen>(x) + at / kScaleLen, w.scale));
+      const auto x_sum = load(sums_of<kSumLen>(x) + at / kSumLen, s->corrections[t]);
+      if constexpr (kOffsetLen != 0) {
+        s->corrections[t] = plus_product(s->corrections[t], w.offset, x_sum);
+      } else {
+        s->corrections[t] = plus_product(s->corrections[t], w.scale, x_sum);
+      }
+#pragma GCC unroll 4
+      for (int j = 0; j < 4; ++j) {
+        const __m512i q = _mm512_load_si512(x.q + at + 64 * j);
+        const __m512i dots = _mm512_dpbusd_epi32(_mm512_setzero_si512(), w.level[j], q);
+        const __m512 scale = _mm512_permutexvar_ps(lane_groups<kScaleLen>(j), widen_any(both));
+        s->products[j % 2][t] =
+            _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots), scale, s->products[j % 2][t]);
+      }
+    }
+  }
+
+  PARE_INLINE __m512 total(const Sums& s, int t) {
+    const __m512 products = _mm512_add_ps(s.products[0][t], s.products[1][t]);
+    if constexpr (kOffsetLen != 0) {
+      return _mm512_add_ps(products, widen(s.corrections[t]));
+    } else {
+      const __m512 zero = _mm512_set1_ps(static_cast<float>(-C::kForm.zero));
+      return _mm512_fmadd_ps(zero, widen(s.corrections[t]), products);
+    }
+  }
+};
+
+// Of each of two registers, its quarters 0 and 1 added, and 2 and 3: a's, then b's.
+PARE_INLINE __m512 add_quarters(__m512 a, __m512 b) {
+  return _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x88), _mm512_shuffle_f32x4(a, b, 0xdd));
+}
+
+// The sum of the lanes of each of 16 registers.
+PARE_INLINE __m512 sums_of_lanes(const __m512* in) {
+  __m512 pairs[8], fours[4];
+#pragma GCC unroll 8
+  for (int i = 0; i < 8; ++i) {
+    const __m512 a = in[2 * i], b = in[2 * i + 1];
+    pairs[i] = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    const __m512d a = _mm512_castps_pd(pairs[2 * i]), b = _mm512_castps_pd(pairs[2 * i + 1]);
+    fours[i] = _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(a, b)),
+                             _mm512_castpd_ps(_mm512_unpackhi_pd(a, b)));
+  }
+  return add_quarters(add_quarters(fours[0], fours[1]), add_quarters(fours[2], fours[3]));
+}
+
+template <class C, int kTokens>
+void dot_rows(const uint8_t* in, int64_t rows, int64_t columns, const Int8Rows& x, float* y,
+              int64_t y_stride) {
+  constexpr int kSpanBytes = span::kSpanColumns / C::kColumns * C::kBytes;
+  __m512 totals[kTokens][Dot::kRows];
+  for (int64_t r = 0; r < rows; ++r) {
+    Sums<C, kTokens> sums;
+    sums.clear(&sums);
+    int64_t c = 0;
+    for (; c + span::kSpanColumns <= columns; c += span::kSpanColumns, in += kSpanBytes) {
+      ask_ahead<kSpanBytes>(in);
+      sums.add(&sums, in, x, c);
+    }
+    if constexpr (C::kColumns < span::kSpanColumns) {
+      if (c < columns) {
+        sums.add(&sums, span::Tail<C>(in, columns - c).data(), x, c);
+        in += (columns - c) / C::kColumns * C::kBytes;
+      }
+    }
+#pragma GCC unroll 4
+    for (int t = 0; t < kTokens; ++t) totals[t][r] = sums.total(sums, t);
+  }
+  const auto mask = static_cast<__mmask16>((1u << rows) - 1);
+#pragma GCC unroll 4
+  for (int t = 0; t < kTokens; ++t) {
+    for (int64_t r = rows; r < Dot::kRows; ++r) totals[t][r] = _mm512_setzero_ps();
+    _mm512_mask_storeu_ps(y + t * y_stride, mask, sums_of_lanes(totals[t]));
+  }
+}
+
+template <class C>
+void dot(const std::byte* weight, int64_t rows, int64_t columns, const Int8Rows& x, int64_t tokens,
+         float* y, int64_t y_stride) {
+  const auto* in = reinterpret_cast<const uint8_t*>(weight);
+  if (tokens == 4) return dot_rows<C, 4>(in, rows, columns, x, y, y_stride);
+  if (tokens >= 2) dot_rows<C, 2>(in, rows, columns, x, y, y_stride);
+  if (tokens == 2) return;
+  const int64_t last = tokens - 1;
+  dot_rows<C, 1>(in, rows, columns, x.from(last), y + last * y_stride, y_stride);
+}
+
+template <class... C>
+std::span<const Dot> table(span::Codecs<C...>) {
+  static const Dot kDots[] = {{C::kId, dot<C>}...};
+  return kDots;
+}
+
+}  // namespace
+}  // namespace pare
+
+HWY_POP_ATTRIBUTES
+
+namespace pare {
+
+std::span<const Dot> avx512_dots() { return table(span::All()); }
+
+}  // namespace pare
+
+#else
+
+namespace pare {
+std::span<const Dot> avx512_dots() { return {}; }
+}  // namespace pare
+
+#endif  // __x86_64__
