@@ -1,6 +1,7 @@
 #include "kernels/matmul.h"
 
 #include <algorithm>
+#include <vector>
 
 #include "codecs/codec.h"
 #include "kernels/list.h"
@@ -19,6 +20,7 @@ constexpr int64_t kMaxFewTokens = 16;
 // The same where rows are read once and not unpacked: enough to be worth the way to the counter
 // that threads share.
 constexpr int64_t kDotRows = 64;
+constexpr int64_t kDotTokens = 4;
 
 // What a thread needs to work with; made once for each.
 struct Scratch {
@@ -35,12 +37,13 @@ Scratch& scratch() {
 struct Task {
   const PackedTensor& weight;
   const Codec& codec;
-  const Core& core;
+  Kernel kernel;
   Activations& x;
   const float* bias;
   float* y;
   int64_t y_stride;
   ThreadPool& pool;
+  const Core& core = *kernel.core;
   int64_t rows = weight.shape.rows(), columns = weight.shape.columns(), tokens = x.tokens();
 
   const std::byte* packed(int64_t row, int64_t column) const {
@@ -50,18 +53,27 @@ struct Task {
 
 int64_t round_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
 
-// Calls body(first row, row count) for pieces of at most `most` rows, multiples of `unit`; fewer
-// where there would not be enough pieces for the threads.
+// Rows in pieces of at most `most`, multiples of `unit`; smaller where there would not be enough
+// pieces for the threads.
+struct RowBlocks {
+  RowBlocks(const Task& task, int64_t unit, int64_t most)
+      : rows(task.rows),
+        size(std::clamp(round_up(rows / (4 * task.pool.threads()), unit), unit, most)),
+        count((rows + size - 1) / size) {}
+  int64_t rows, size, count;
+
+  // body(first row, row count)
+  template <class Body>
+  void run(int64_t block, const Body& body) const {
+    body(block * size, std::min(size, rows - block * size));
+  }
+};
+
 template <class Body>
 void for_row_blocks(const Task& task, int64_t unit, int64_t most, const Body& body) {
-  const int64_t wanted = 4 * task.pool.threads();
-  const int64_t block = std::clamp(round_up(task.rows / wanted, unit), unit, most);
-  const int64_t blocks = (task.rows + block - 1) / block;
-  const auto run = [&](size_t i) {
-    const int64_t begin = static_cast<int64_t>(i) * block;
-    body(begin, std::min(block, task.rows - begin));
-  };
-  task.pool.parallel_for(static_cast<size_t>(blocks), run);
+  const RowBlocks blocks(task, unit, most);
+  const auto run = [&](size_t i) { blocks.run(static_cast<int64_t>(i), body); };
+  task.pool.parallel_for(static_cast<size_t>(blocks.count), run);
 }
 
 void unpack(const Task& task, const Unpacker& unpacker, int64_t row, int64_t column, int64_t count,
@@ -75,45 +87,91 @@ void unpack(const Task& task, const Unpacker& unpacker, int64_t row, int64_t col
   if (form.offset_len != 0) clear_tail(out->offset, count / form.offset_len);
 }
 
-void few_tokens(const Task& task, const Unpacker& unpacker) {
-  const Int8Rows x = task.x.int8_rows(task.pool);
+void add_bias(const Task& task, int64_t begin, int64_t count) {
+  if (task.bias == nullptr) return;
+  for (int64_t t = 0; t < task.tokens; ++t) {
+    float* y = task.y + t * task.y_stride;
+    for (int64_t r = begin; r < begin + count; ++r) y[r] += task.bias[r];
+  }
+}
+
+// --- few tokens: one row after the other ---
+
+void few_unpacked(const Task& task, int64_t begin, int64_t count) {
+  const Int8Rows x = task.x.int8_rows(task.pool);  // there already
+  const Unpacker& unpacker = *task.kernel.unpacker;
   const Core::Few few = task.core.few(unpacker.form);
-  for_row_blocks(task, 1, kFewRows, [&](int64_t begin, int64_t count) {
-    PlanarPiece* piece = scratch().pieces.reserve(1);
-    for (int64_t r = begin; r < begin + count; ++r) {
-      float sums[kMaxFewTokens] = {};
-      for (int64_t c = 0; c < task.columns; c += kPieceColumns) {
-        const int64_t n = std::min<int64_t>(kPieceColumns, task.columns - c);
-        unpack(task, unpacker, r, c, n, piece);
-        few(unpacker.form, *piece, n,
-            {x.q + c, x.scale + c / 32, x.scale16 + c / 16, x.sum + c / 32, x.sum16 + c / 16,
-             x.stride},
-            task.tokens, sums);
-      }
-      for (int64_t t = 0; t < task.tokens; ++t) {
-        task.y[t * task.y_stride + r] = sums[t] + (task.bias == nullptr ? 0.0f : task.bias[r]);
-      }
+  PlanarPiece* piece = scratch().pieces.reserve(1);
+  for (int64_t r = begin; r < begin + count; ++r) {
+    float sums[kMaxFewTokens] = {};
+    for (int64_t c = 0; c < task.columns; c += kPieceColumns) {
+      const int64_t n = std::min<int64_t>(kPieceColumns, task.columns - c);
+      unpack(task, unpacker, r, c, n, piece);
+      few(unpacker.form, *piece, n,
+          {x.q + c, x.scale + c / 32, x.scale16 + c / 16, x.sum + c / 32, x.sum16 + c / 16,
+           x.stride},
+          task.tokens, sums);
     }
+    for (int64_t t = 0; t < task.tokens; ++t) task.y[t * task.y_stride + r] = sums[t];
+  }
+}
+
+void few_dots(const Task& task, int64_t begin, int64_t count) {
+  const Int8Rows x = task.x.int8_rows(task.pool);  // there already
+  for (int64_t r = begin; r < begin + count; r += Dot::kRows) {
+    const int64_t rows = std::min(Dot::kRows, begin + count - r);
+    for (int64_t t = 0; t < task.tokens; t += Dot::kTokens) {
+      task.kernel.dot->dot(task.packed(r, 0), rows, task.columns, x.from(t),
+                           std::min(Dot::kTokens, task.tokens - t), task.y + t * task.y_stride + r,
+                           task.y_stride);
+    }
+  }
+}
+
+constexpr int64_t kFloatColumns = 512;  // of a piece of float weights
+
+void few_floats(const Task& task, int64_t begin, int64_t count) {
+  float* w = scratch().floats.reserve(kFloatColumns);
+  for (int64_t r = begin; r < begin + count; ++r) {
+    float sums[kMaxFewTokens] = {};
+    for (int64_t c = 0; c < task.columns; c += kFloatColumns) {
+      const int64_t n = std::min(kFloatColumns, task.columns - c);
+      task.codec.decode_row(task.packed(r, c), w, n);
+      task.core.few_floats(w, n, task.x.row(0) + c, task.x.stride(), task.tokens, sums);
+    }
+    for (int64_t t = 0; t < task.tokens; ++t) task.y[t * task.y_stride + r] = sums[t];
+  }
+}
+
+struct FewTokens {
+  Task task;
+  RowBlocks blocks;
+  void (*run)(const Task&, int64_t begin, int64_t count);
+};
+
+FewTokens few_tokens(const Task& task) {
+  if (task.kernel.unpacker == nullptr) return {task, {task, 1, kFewRows}, few_floats};
+  task.x.int8_rows(task.pool);
+  if (task.kernel.dot == nullptr) return {task, {task, 1, kFewRows}, few_unpacked};
+  return {task, {task, Dot::kRows, kDotRows}, few_dots};
+}
+
+// The rows of all products are handed out together.
+void few_tokens(std::span<const FewTokens> products, ThreadPool& pool) {
+  int64_t blocks = 0;
+  for (const FewTokens& product : products) blocks += product.blocks.count;
+  pool.parallel_for(static_cast<size_t>(blocks), [&](size_t index) {
+    auto block = static_cast<int64_t>(index);
+    const FewTokens* product = products.data();
+    while (block >= product->blocks.count) block -= (product++)->blocks.count;
+    product->blocks.run(block, [&](int64_t begin, int64_t count) {
+      product->run(product->task, begin, count);
+      add_bias(product->task, begin, count);
+    });
   });
 }
 
-void few_tokens_at_once(const Task& task, const Dot& dot) {
-  const Int8Rows x = task.x.int8_rows(task.pool);
-  for_row_blocks(task, Dot::kRows, kDotRows, [&](int64_t begin, int64_t count) {
-    for (int64_t r = begin; r < begin + count; r += Dot::kRows) {
-      const int64_t rows = std::min(Dot::kRows, begin + count - r);
-      for (int64_t t = 0; t < task.tokens; t += Dot::kTokens) {
-        const int64_t tokens = std::min(Dot::kTokens, task.tokens - t);
-        float* y = task.y + t * task.y_stride + r;
-        dot.dot(task.packed(r, 0), rows, task.columns, x.from(t), tokens, y, task.y_stride);
-        if (task.bias == nullptr) continue;
-        for (int64_t i = 0; i < tokens; ++i) {
-          for (int64_t j = 0; j < rows; ++j) y[i * task.y_stride + j] += task.bias[r + j];
-        }
-      }
-    }
-  });
-}
+// --- many tokens: panels of rows ---
 
 // Calls body(panel, token tile, tokens, output) for the rows of a block and all tokens.
 template <class Body>
@@ -131,7 +189,8 @@ void for_each_tile(const Task& task, int64_t begin, int64_t count, bool first, c
   }
 }
 
-void many_tokens(const Task& task, const Unpacker& unpacker) {
+void many_tokens(const Task& task) {
+  const Unpacker& unpacker = *task.kernel.unpacker;
   const PlanarForm& form = unpacker.form;
   const auto x = task.x.int8_tiles(task.core, form, task.pool);
   const Core::Many many = task.core.many(form);
@@ -160,25 +219,6 @@ void many_tokens(const Task& task, const Unpacker& unpacker) {
                     [&](int64_t p, int64_t tile, int64_t tokens, const Core::Output& out) {
                       many(panel(p), n, x.at(tile, c), tokens, out);
                     });
-    }
-  });
-}
-
-constexpr int64_t kFloatColumns = 512;  // of a piece of float weights
-
-void few_tokens_of_floats(const Task& task) {
-  for_row_blocks(task, 1, kFewRows, [&](int64_t begin, int64_t count) {
-    float* w = scratch().floats.reserve(kFloatColumns);
-    for (int64_t r = begin; r < begin + count; ++r) {
-      float sums[kMaxFewTokens] = {};
-      for (int64_t c = 0; c < task.columns; c += kFloatColumns) {
-        const int64_t n = std::min(kFloatColumns, task.columns - c);
-        task.codec.decode_row(task.packed(r, c), w, n);
-        task.core.few_floats(w, n, task.x.row(0) + c, task.x.stride(), task.tokens, sums);
-      }
-      for (int64_t t = 0; t < task.tokens; ++t) {
-        task.y[t * task.y_stride + r] = sums[t] + (task.bias == nullptr ? 0.0f : task.bias[r]);
-      }
     }
   });
 }
@@ -228,23 +268,29 @@ Status check_matmul(const PackedTensor& weight) {
   return {};
 }
 
+void matmul(std::span<const Product> products, Activations& x, ThreadPool& pool) {
+  std::vector<FewTokens> few;
+  for (const Product& product : products) {
+    const PackedTensor& weight = *product.weight;
+    PARE_CHECK(weight.shape.columns() == x.columns(), "weight and activations differ in columns");
+    if (x.tokens() == 0 || weight.shape.rows() == 0) continue;
+    const Kernel kernel = select_kernel(cpu_level(), weight.codec);
+    PARE_CHECK(kernel.core != nullptr, "check_matmul refuses this weight");
+    const Task task{weight,       codec(weight.codec), kernel,           x,
+                    product.bias, product.y,           product.y_stride, pool};
+    if (task.tokens <= (kernel.dot != nullptr ? kDotTokens : task.core.few_tokens)) {
+      few.push_back(few_tokens(task));
+    } else {
+      kernel.unpacker != nullptr ? many_tokens(task) : many_tokens_of_floats(task);
+    }
+  }
+  if (!few.empty()) few_tokens(few, pool);
+}
+
 void matmul(const PackedTensor& weight, Activations& x, const float* bias, float* y,
             int64_t y_stride, ThreadPool& pool) {
-  PARE_CHECK(weight.shape.columns() == x.columns(), "weight and activations differ in columns");
-  if (x.tokens() == 0 || weight.shape.rows() == 0) return;
-  const Kernel kernel = select_kernel(cpu_level(), weight.codec);
-  PARE_CHECK(kernel.core != nullptr, "check_matmul refuses this weight");
-  const Task task{weight, codec(weight.codec), *kernel.core, x, bias, y, y_stride, pool};
-  const bool few = task.tokens <= task.core.few_tokens;
-  if (kernel.unpacker == nullptr) {
-    few ? few_tokens_of_floats(task) : many_tokens_of_floats(task);
-  } else if (!few) {
-    many_tokens(task, *kernel.unpacker);
-  } else if (kernel.dot != nullptr) {
-    few_tokens_at_once(task, *kernel.dot);
-  } else {
-    few_tokens(task, *kernel.unpacker);
-  }
+  const Product product{&weight, bias, y, y_stride};
+  matmul({&product, 1}, x, pool);
 }
 
 }  // namespace pare

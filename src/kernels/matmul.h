@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "base/status.h"
 #include "base/threads.h"
@@ -21,5 +22,14 @@ Status check_matmul(const PackedTensor& weight);
 // Sums do not depend on the number of threads.
 void matmul(const PackedTensor& weight, Activations& x, const float* bias, float* y,
             int64_t y_stride, ThreadPool& pool);
+
+// Several products with the same activations; faster than one after the other.
+struct Product {
+  const PackedTensor* weight;
+  const float* bias;
+  float* y;
+  int64_t y_stride;
+};
+void matmul(std::span<const Product> products, Activations& x, ThreadPool& pool);
 
 }  // namespace pare

@@ -252,6 +252,41 @@ TEST_F(Matmul, ActivationsServeManyWeights) {
   });
 }
 
+// Of products that are asked for together, each is what it is alone: kernels of all kinds, some
+// with biases, and rows of different counts.
+TEST_F(Matmul, SeveralProductsAtOnce) {
+  constexpr int64_t kColumns = 512;
+  ThreadPool pool(3);
+  for_each_level([&] {
+    for (int64_t tokens : {1, 3, 4, 5, 13}) {
+      Rng rng(static_cast<uint64_t>(tokens));
+      const auto x = codec_test::normal_row(rng, static_cast<size_t>(tokens * kColumns));
+      const auto bias = codec_test::normal_row(rng, 200);
+      std::vector<Weight> weights;
+      std::vector<std::vector<float>> together, alone;
+      for (const char* name : {"Q4_K", "Q6_K", "F16", "IQ2_XS", "Q8_0"}) {
+        const int64_t rows = 150 - 37 * static_cast<int64_t>(weights.size() % 4);
+        weights.push_back(make_weight(*find_codec(name), rows, kColumns, 2));
+        together.emplace_back(static_cast<size_t>(tokens * rows));
+      }
+      alone = together;
+      Activations shared;
+      shared.assign(x.data(), tokens, kColumns, kColumns);
+      std::vector<Product> products;
+      for (size_t i = 0; i < weights.size(); ++i) {
+        const PackedTensor& w = weights[i].packed;
+        const float* of = i % 2 == 0 ? bias.data() : nullptr;
+        products.push_back({&w, of, together[i].data(), w.shape.rows()});
+        Activations own;
+        own.assign(x.data(), tokens, kColumns, kColumns);
+        matmul(w, own, of, alone[i].data(), w.shape.rows(), pool);
+      }
+      matmul(products, shared, pool);
+      for (size_t i = 0; i < weights.size(); ++i) EXPECT_EQ(together[i], alone[i]) << i;
+    }
+  });
+}
+
 TEST_F(Matmul, ZerosAndInfinitiesStayInTheirTokens) {
   constexpr int64_t kRows = 16, kColumns = 256, kTokens = 13;
   ThreadPool pool(1);

@@ -81,6 +81,12 @@ class PartCompiler {
       }
       finish(std::move(step), steps);
     }
+    for (size_t i = steps->size(); i-- > 1;) {
+      const Step& step = (*steps)[i];
+      Step& before = (*steps)[i - 1];
+      if (step.op->kind != OpKind::kLinear || step.new_input) continue;
+      if (before.op->kind == OpKind::kLinear) before.more_linears = step.more_linears + 1;
+    }
     return {};
   }
 

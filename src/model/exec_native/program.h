@@ -24,6 +24,8 @@ struct Step {
   std::vector<ValuePlace> in;
   // kLinear: `in` was not the input of the linear before, so its forms have to be made anew.
   bool new_input = false;
+  // kLinear: so many steps that follow at once are linears with the same input.
+  int32_t more_linears = 0;
   // kSilu, kGelu*: in[1] is there too, and multiplied in.
   bool gated = false;
   int32_t rope = -1;   // kRope: index into Program::ropes

@@ -133,23 +133,28 @@ Status Session::project(std::span<const float> hidden, std::span<float> logits) 
         rows.stream = logits.data() + begin * vocabulary;
         rows.stream_stride = vocabulary;
       }
-      run_step(step, rows);
+      step.op->kind == OpKind::kLinear ? run_linears({&step, 1}, rows) : run_step(step, rows);
     }
   }
   return {};
 }
 
 void Session::run(const std::vector<Step>& steps, Rows rows) {
-  for (const Step& step : steps) {
-    if (step.op->kind == OpKind::kAttention && rows.last_block) {
+  for (size_t i = 0; i < steps.size(); ++i) {
+    const Step& step = steps[i];
+    if (step.op->kind == OpKind::kLinear) {
+      const auto more = static_cast<size_t>(step.more_linears);
+      run_linears({&step, more + 1}, rows);
+      i += more;
+    } else if (step.op->kind == OpKind::kAttention && rows.last_block) {
       // All keys and values are stored; of the rest only what is asked for has to be worked out.
       attend(step, rows, rows.wanted);
       rows.first = rows.count - rows.wanted;
       rows.count = rows.wanted;
       if (rows.count == 0) return;
-      continue;
+    } else {
+      run_step(step, rows);
     }
-    run_step(step, rows);
   }
 }
 

@@ -10,6 +10,7 @@
 #include "base/status.h"
 #include "base/threads.h"
 #include "kernels/activations.h"
+#include "kernels/matmul.h"
 #include "model/exec_native/kv_cache.h"
 #include "model/exec_native/native_model.h"
 #include "model/exec_native/rope_tables.h"
@@ -58,6 +59,8 @@ class Session {
   void run_piece(std::span<const int32_t> tokens, int64_t wanted, float* hidden);
   void run(const std::vector<Step>& steps, Rows rows);
   void run_step(const Step& step, const Rows& rows);
+  // Linears with the same input, at once.
+  void run_linears(std::span<const Step> steps, const Rows& rows);
   void embed(const Step& step, const Rows& rows);
   // Stores keys and values of all rows; attends from the last `wanted`.
   void attend(const Step& step, const Rows& rows, int64_t wanted);
@@ -73,7 +76,8 @@ class Session {
   int64_t reserved_ = 0;                   // tokens that slots_ have room for
   std::vector<std::vector<float>> slots_;  // Program::slots
   std::vector<std::vector<float>> epilogue_slots_;
-  Activations input_;  // of the linear operations at hand
+  Activations input_;              // of the linear operations at hand
+  std::vector<Product> products_;  // these, while they run
   std::vector<float> attention_scratch_, last_hidden_;
 };
 

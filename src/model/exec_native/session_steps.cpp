@@ -56,6 +56,20 @@ void Session::attend(const Step& step, const Rows& rows, int64_t wanted) {
             rows.at(step.out, first), rows.stride(step.out), &attention_scratch_, *pool_);
 }
 
+void Session::run_linears(std::span<const Step> steps, const Rows& rows) {
+  const Step& head = steps.front();
+  if (head.new_input) {
+    const ValuePlace& in = head.in[0];
+    input_.assign(rows.at(in, rows.first), rows.count, in.width, rows.stride(in));
+  }
+  products_.clear();
+  for (const Step& step : steps) {
+    products_.push_back({&model_->matrix(step.op->weight), model_->floats(step.op->bias),
+                         rows.at(step.out, rows.first), rows.stride(step.out)});
+  }
+  matmul(products_, input_, *pool_);
+}
+
 void Session::run_step(const Step& step, const Rows& rows) {
   const Op& op = *step.op;
   const OpAttributes& attr = op.attr;
@@ -90,11 +104,7 @@ void Session::run_step(const Step& step, const Rows& rows) {
         layer_norm(in(0, r), weight, model_->floats(op.bias), attr.epsilon, width, out(r));
       });
     case OpKind::kLinear:
-      if (step.new_input) {
-        input_.assign(in(0, rows.first), rows.count, step.in[0].width, rows.stride(step.in[0]));
-      }
-      return matmul(model_->matrix(op.weight), input_, model_->floats(op.bias), out(rows.first),
-                    rows.stride(step.out), *pool_);
+      return run_linears({&step, 1}, rows);
     case OpKind::kRope: {
       const RopeTable& table = ropes_[static_cast<size_t>(step.rope)];
       return for_rows(rows, [&](int64_t r) {
