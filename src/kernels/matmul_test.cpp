@@ -272,7 +272,7 @@ TEST_F(Matmul, SeveralProductsAtOnce) {
       alone = together;
       Activations shared;
       shared.assign(x.data(), tokens, kColumns, kColumns);
-      std::vector<Product> products;
+      std::vector<pare::Product> products;
       for (size_t i = 0; i < weights.size(); ++i) {
         const PackedTensor& w = weights[i].packed;
         const float* of = i % 2 == 0 ? bias.data() : nullptr;
