@@ -14,12 +14,9 @@ namespace {
 constexpr int64_t kBlockRows = 64;
 // Columns of such a panel: it and a tile of tokens share the first-level cache.
 constexpr int64_t kPanelColumns = 1024;
-// Rows of a piece of work with few tokens.
-constexpr int64_t kFewRows = 16;
+// With few tokens, rows are handed out by so many.
+constexpr int64_t kFewRows = Dot::kRows;
 constexpr int64_t kMaxFewTokens = 16;
-// The same where rows are read once and not unpacked: enough to be worth the way to the counter
-// that threads share.
-constexpr int64_t kDotRows = 64;
 constexpr int64_t kDotTokens = 4;
 
 // What a thread needs to work with; made once for each.
@@ -53,27 +50,18 @@ struct Task {
 
 int64_t round_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
 
-// Rows in pieces of at most `most`, multiples of `unit`; smaller where there would not be enough
-// pieces for the threads.
-struct RowBlocks {
-  RowBlocks(const Task& task, int64_t unit, int64_t most)
-      : rows(task.rows),
-        size(std::clamp(round_up(rows / (4 * task.pool.threads()), unit), unit, most)),
-        count((rows + size - 1) / size) {}
-  int64_t rows, size, count;
-
-  // body(first row, row count)
-  template <class Body>
-  void run(int64_t block, const Body& body) const {
-    body(block * size, std::min(size, rows - block * size));
-  }
-};
-
+// Calls body(first row, row count) for pieces of at most `most` rows, multiples of `unit`; smaller
+// where there would not be enough pieces for the threads.
 template <class Body>
 void for_row_blocks(const Task& task, int64_t unit, int64_t most, const Body& body) {
-  const RowBlocks blocks(task, unit, most);
-  const auto run = [&](size_t i) { blocks.run(static_cast<int64_t>(i), body); };
-  task.pool.parallel_for(static_cast<size_t>(blocks.count), run);
+  const int64_t wanted = 4 * task.pool.threads();
+  const int64_t block = std::clamp(round_up(task.rows / wanted, unit), unit, most);
+  const int64_t blocks = (task.rows + block - 1) / block;
+  const auto run = [&](size_t i) {
+    const int64_t begin = static_cast<int64_t>(i) * block;
+    body(begin, std::min(block, task.rows - begin));
+  };
+  task.pool.parallel_for(static_cast<size_t>(blocks), run);
 }
 
 void unpack(const Task& task, const Unpacker& unpacker, int64_t row, int64_t column, int64_t count,
@@ -145,29 +133,39 @@ void few_floats(const Task& task, int64_t begin, int64_t count) {
 
 struct FewTokens {
   Task task;
-  RowBlocks blocks;
+  int64_t first_unit;  // of kFewRows rows, counted through all products
   void (*run)(const Task&, int64_t begin, int64_t count);
+
+  int64_t units() const { return (task.rows + kFewRows - 1) / kFewRows; }
+  void run_units(int64_t begin, int64_t end) const {
+    const int64_t first = (begin - first_unit) * kFewRows;
+    const int64_t rows = std::min((end - begin) * kFewRows, task.rows - first);
+    run(task, first, rows);
+    add_bias(task, first, rows);
+  }
 };
 
-FewTokens few_tokens(const Task& task) {
-  if (task.kernel.unpacker == nullptr) return {task, {task, 1, kFewRows}, few_floats};
+FewTokens few_tokens(const Task& task, int64_t first_unit) {
+  if (task.kernel.unpacker == nullptr) return {task, first_unit, few_floats};
   task.x.int8_rows(task.pool);
-  if (task.kernel.dot == nullptr) return {task, {task, 1, kFewRows}, few_unpacked};
-  return {task, {task, Dot::kRows, kDotRows}, few_dots};
+  return {task, first_unit, task.kernel.dot == nullptr ? few_unpacked : few_dots};
 }
 
-// The rows of all products are handed out together.
+// The rows of all products are handed out together: first long runs, because memory is read
+// fastest so, then ever shorter ones, so that all threads are done at the same time.
 void few_tokens(std::span<const FewTokens> products, ThreadPool& pool) {
-  int64_t blocks = 0;
-  for (const FewTokens& product : products) blocks += product.blocks.count;
-  pool.parallel_for(static_cast<size_t>(blocks), [&](size_t index) {
-    auto block = static_cast<int64_t>(index);
-    const FewTokens* product = products.data();
-    while (block >= product->blocks.count) block -= (product++)->blocks.count;
-    product->blocks.run(block, [&](int64_t begin, int64_t count) {
-      product->run(product->task, begin, count);
-      add_bias(product->task, begin, count);
-    });
+  const int64_t end = products.back().first_unit + products.back().units();
+  std::vector<int64_t> pieces = {0};
+  while (pieces.back() < end) {
+    const int64_t share = (end - pieces.back()) / (2 * pool.threads());
+    pieces.push_back(std::min(pieces.back() + std::max<int64_t>(share, 1), end));
+  }
+  pool.parallel_for(pieces.size() - 1, [&](size_t i) {
+    for (const FewTokens& product : products) {
+      const int64_t begin = std::max(pieces[i], product.first_unit);
+      const int64_t stop = std::min(pieces[i + 1], product.first_unit + product.units());
+      if (begin < stop) product.run_units(begin, stop);
+    }
   });
 }
 
@@ -279,7 +277,8 @@ void matmul(std::span<const Product> products, Activations& x, ThreadPool& pool)
     const Task task{weight,       codec(weight.codec), kernel,           x,
                     product.bias, product.y,           product.y_stride, pool};
     if (task.tokens <= (kernel.dot != nullptr ? kDotTokens : task.core.few_tokens)) {
-      few.push_back(few_tokens(task));
+      const int64_t unit = few.empty() ? 0 : few.back().first_unit + few.back().units();
+      few.push_back(few_tokens(task, unit));
     } else {
       kernel.unpacker != nullptr ? many_tokens(task) : many_tokens_of_floats(task);
     }
