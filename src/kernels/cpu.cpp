@@ -115,6 +115,16 @@ std::span<const CpuLevel> cpu_levels() {
   return levels;
 }
 
+bool cpu_has(CpuFeature feature) {
+#if defined(__x86_64__)
+  static const bool vbmi = has(cpuid(7, 0).ecx, {1}), bf16 = has(cpuid(7, 1).eax, {5});
+  return feature == CpuFeature::kVbmi ? vbmi : bf16;
+#else
+  (void)feature;
+  return false;
+#endif
+}
+
 CpuLevel cpu_level() { return chosen().load(std::memory_order_relaxed); }
 
 void force_cpu_level(CpuLevel level) {

@@ -24,6 +24,13 @@ std::span<const CpuLevel> cpu_levels();
 // names if this CPU can run it.
 CpuLevel cpu_level();
 
+// What some CPUs of level kAvx512 have beyond it.
+enum class CpuFeature {
+  kVbmi,  // permutations of bytes
+  kBf16,  // products of bfloat16
+};
+bool cpu_has(CpuFeature feature);
+
 // Forces a level that this CPU can run, for tests and benchmarks: not thread safe beside running
 // kernels, and activations that were assigned before must be assigned again.
 void force_cpu_level(CpuLevel level);

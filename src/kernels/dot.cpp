@@ -5,10 +5,16 @@
 namespace pare {
 
 const Dot* find_dot(CpuLevel level, CodecId codec) {
-  std::span<const Dot> dots;
-  if (level == CpuLevel::kAvx512 || level == CpuLevel::kAmx) dots = avx512_dots();
-  const auto found = std::ranges::find(dots, codec, &Dot::codec);
-  return found == dots.end() ? nullptr : &*found;
+#if defined(__x86_64__)
+  if (level != CpuLevel::kAvx512 && level != CpuLevel::kAmx) return nullptr;
+  for (const auto& family :
+       {avx512_dots(), cpu_has(CpuFeature::kVbmi) ? vbmi_dots() : std::span<const Dot>()}) {
+    const auto found = std::ranges::find(family, codec, &Dot::codec);
+    if (found != family.end()) return &*found;
+  }
+#endif
+  (void)level, (void)codec;
+  return nullptr;
 }
 
 }  // namespace pare

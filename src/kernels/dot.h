@@ -22,6 +22,8 @@ struct Dot {
 // Null: there is none.
 const Dot* find_dot(CpuLevel level, CodecId codec);
 
-std::span<const Dot> avx512_dots();
+// The families that they come from; x86-64 only.
+std::span<const Dot> avx512_dots();  // level kAvx512
+std::span<const Dot> vbmi_dots();    // the same, and CpuFeature::kVbmi
 
 }  // namespace pare

@@ -3,13 +3,27 @@
 #include <algorithm>
 
 namespace pare {
+namespace {
+
+const Unpacker* find(std::span<const Unpacker> family, CodecId codec) {
+  const auto found = std::ranges::find(family, codec, &Unpacker::codec);
+  return found == family.end() ? nullptr : &*found;
+}
+
+}  // namespace
 
 const Unpacker* find_unpacker(CpuLevel level, CodecId codec) {
-  for (const auto& family : {avx512_unpackers(level), legacy_unpackers(level), k_unpackers(level),
-                             lattice_unpackers(level), small_unpackers(level), ref_unpackers()}) {
-    const auto found = std::find_if(family.begin(), family.end(),
-                                    [&](const Unpacker& u) { return u.codec == codec; });
-    if (found != family.end()) return &*found;
+#if defined(__x86_64__)
+  if (level == CpuLevel::kAvx512 || level == CpuLevel::kAmx) {
+    if (const Unpacker* found = find(avx512_unpackers(), codec)) return found;
+    if (cpu_has(CpuFeature::kVbmi)) {
+      if (const Unpacker* found = find(vbmi_unpackers(), codec)) return found;
+    }
+  }
+#endif
+  for (const auto& family : {legacy_unpackers(level), k_unpackers(level), lattice_unpackers(level),
+                             small_unpackers(level), ref_unpackers()}) {
+    if (const Unpacker* found = find(family, codec)) return found;
   }
   return nullptr;
 }

@@ -12,12 +12,15 @@ namespace pare {
 const Unpacker* find_unpacker(CpuLevel level, CodecId codec);
 
 // The families that they come from, best first, each empty on levels that it is not for.
-std::span<const Unpacker> avx512_unpackers(CpuLevel level);
 std::span<const Unpacker> legacy_unpackers(CpuLevel level);
 std::span<const Unpacker> k_unpackers(CpuLevel level);
 std::span<const Unpacker> lattice_unpackers(CpuLevel level);
 std::span<const Unpacker> small_unpackers(CpuLevel level);
 std::span<const Unpacker> ref_unpackers();
+
+// Those of spans; x86-64 only.
+std::span<const Unpacker> avx512_unpackers();  // level kAvx512
+std::span<const Unpacker> vbmi_unpackers();    // the same, and CpuFeature::kVbmi
 
 }  // namespace pare
 

@@ -1,18 +1,19 @@
-// Products with few tokens for AVX-512 with VNNI: vpdpbusd multiplies 64 unsigned levels with 64
-// signed activations and adds runs of four; every sum is then scaled in its lane. Lanes are added
-// for 16 rows at once.
+// What is done with spans, for AVX-512 with VNNI: products with few tokens, and unpacking.
+//
+// vpdpbusd multiplies 64 unsigned levels with 64 signed activations and adds runs of four; every
+// sum is then scaled in its lane. Lanes are added for 16 rows at once.
+#pragma once
+
 #include "kernels/dot.h"
-
-#if defined(__x86_64__)
-
-#include <hwy/base.h>
-
 #include "kernels/span_avx512.h"
+#include "kernels/unpack.h"
 
-HWY_PUSH_ATTRIBUTES("avx2,bmi,bmi2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")
+HWY_PUSH_ATTRIBUTES(PARE_SPAN_TARGET)
 
-namespace pare {
+namespace pare::span {
 namespace {
+
+// --- products ---
 
 PARE_INLINE __m256 load(const float* p, __m256) { return _mm256_loadu_ps(p); }
 PARE_INLINE __m512 load(const float* p, __m512) { return _mm512_loadu_ps(p); }
@@ -71,7 +72,7 @@ struct Sums {
   static_assert(kOffsetLen == 0 || C::kForm.zero == 0);
 
   __m512 products[2][kTokens];  // of neighbouring registers apart: one need not wait for the other
-  typename span::Groups<kSumLen>::Type corrections[kTokens];
+  typename Groups<kSumLen>::Type corrections[kTokens];
 
   PARE_INLINE void clear(Sums* s) {
 #pragma GCC unroll 4
@@ -82,7 +83,7 @@ struct Sums {
   }
 
   PARE_INLINE void add(Sums* s, const uint8_t* in, const Int8Rows& x, int64_t column) {
-    span::Span<C> w;
+    Span<C> w;
     C::load(in, &w);
 #pragma GCC unroll 4
     for (int t = 0; t < kTokens; ++t) {
@@ -141,19 +142,19 @@ PARE_INLINE __m512 sums_of_lanes(const __m512* in) {
 template <class C, int kTokens>
 void dot_rows(const uint8_t* in, int64_t rows, int64_t columns, const Int8Rows& x, float* y,
               int64_t y_stride) {
-  constexpr int kSpanBytes = span::kSpanColumns / C::kColumns * C::kBytes;
+  constexpr int kSpanBytes = kSpanColumns / C::kColumns * C::kBytes;
   __m512 totals[kTokens][Dot::kRows];
   for (int64_t r = 0; r < rows; ++r) {
     Sums<C, kTokens> sums;
     sums.clear(&sums);
     int64_t c = 0;
-    for (; c + span::kSpanColumns <= columns; c += span::kSpanColumns, in += kSpanBytes) {
+    for (; c + kSpanColumns <= columns; c += kSpanColumns, in += kSpanBytes) {
       ask_ahead<kSpanBytes>(in);
       sums.add(&sums, in, x, c);
     }
-    if constexpr (C::kColumns < span::kSpanColumns) {
+    if constexpr (C::kColumns < kSpanColumns) {
       if (c < columns) {
-        sums.add(&sums, span::Tail<C>(in, columns - c).data(), x, c);
+        sums.add(&sums, Tail<C>(in, columns - c).data(), x, c);
         in += (columns - c) / C::kColumns * C::kBytes;
       }
     }
@@ -180,26 +181,48 @@ void dot(const std::byte* weight, int64_t rows, int64_t columns, const Int8Rows&
 }
 
 template <class... C>
-std::span<const Dot> table(span::Codecs<C...>) {
+std::span<const Dot> dots(Codecs<C...>) {
   static const Dot kDots[] = {{C::kId, dot<C>}...};
   return kDots;
 }
 
+// --- unpacking ---
+
+PARE_INLINE void store(__m256 v, float* out) { _mm256_store_ps(out, v); }
+PARE_INLINE void store(__m512 v, float* out) { _mm512_store_ps(out, v); }
+
+template <class C>
+PARE_INLINE void put_span(const uint8_t* in, int64_t column, PlanarPiece* out) {
+  Span<C> s;
+  C::load(in, &s);
+#pragma GCC unroll 4
+  for (int j = 0; j < 4; ++j) _mm512_store_si512(out->level + column + 64 * j, s.level[j]);
+  store(s.scale, out->scale + column / C::kForm.scale_len);
+  if constexpr (C::kForm.offset_len != 0) {
+    store(s.offset, out->offset + column / C::kForm.offset_len);
+  }
+}
+
+template <class C>
+void unpack(const std::byte* bytes, int64_t columns, PlanarPiece* out) {
+  constexpr int kSpanBytes = kSpanColumns / C::kColumns * C::kBytes;
+  const auto* in = reinterpret_cast<const uint8_t*>(bytes);
+  int64_t c = 0;
+  for (; c + kSpanColumns <= columns; c += kSpanColumns, in += kSpanBytes) {
+    put_span<C>(in, c, out);
+  }
+  if (C::kColumns < kSpanColumns && c < columns) {
+    put_span<C>(Tail<C>(in, columns - c).data(), c, out);
+  }
+}
+
+template <class... C>
+std::span<const Unpacker> unpackers(Codecs<C...>) {
+  static const Unpacker kUnpackers[] = {{"avx512", C::kId, C::kForm, unpack<C>}...};
+  return kUnpackers;
+}
+
 }  // namespace
-}  // namespace pare
+}  // namespace pare::span
 
 HWY_POP_ATTRIBUTES
-
-namespace pare {
-
-std::span<const Dot> avx512_dots() { return table(span::All()); }
-
-}  // namespace pare
-
-#else
-
-namespace pare {
-std::span<const Dot> avx512_dots() { return {}; }
-}  // namespace pare
-
-#endif  // __x86_64__

@@ -1,0 +1,205 @@
+// Spans of the formats with blocks of at most 128 columns, for AVX-512.
+#pragma once
+
+#include "codecs/fp4.h"
+#include "kernels/span_avx512.h"
+
+HWY_PUSH_ATTRIBUTES(PARE_SPAN_TARGET)
+
+namespace pare::span {
+namespace {
+
+// body(j, a, b) for each 64 columns: the data of their two blocks, behind a head of kHead bytes.
+template <int kBytes, int kHead, class Body>
+PARE_INLINE void for_pairs(const uint8_t* in, const Body& body) {
+#pragma GCC unroll 4
+  for (int j = 0; j < 4; ++j) {
+    const uint8_t* a = in + 2 * j * kBytes + kHead;
+    body(j, a, a + kBytes);
+  }
+}
+
+struct Q4_0 {
+  static constexpr CodecId kId = CodecId::kQ4_0;
+  static constexpr PlanarForm kForm = {32, 0, 8, 15};
+  static constexpr int kColumns = 32, kBytes = 18;
+  PARE_INLINE void load(const uint8_t* in, Span<Q4_0>* out) {
+    out->scale = halves<kBytes>(in);
+    for_pairs<kBytes, 2>(
+        in, [&](int j, const uint8_t* a, const uint8_t* b)
+                __attribute__((always_inline)) { out->level[j] = nibbles16(a, b); });
+  }
+};
+
+struct Q4_1 {
+  static constexpr CodecId kId = CodecId::kQ4_1;
+  static constexpr PlanarForm kForm = {32, 32, 0, 15};
+  static constexpr int kColumns = 32, kBytes = 20;
+  PARE_INLINE void load(const uint8_t* in, Span<Q4_1>* out) {
+    out->scale = halves<kBytes>(in);
+    out->offset = halves<kBytes>(in + 2);
+    for_pairs<kBytes, 4>(
+        in, [&](int j, const uint8_t* a, const uint8_t* b)
+                __attribute__((always_inline)) { out->level[j] = nibbles16(a, b); });
+  }
+};
+
+// Adds fifth bits, 32 at a and 32 at b.
+PARE_INLINE __m512i with_fifth(__m512i nibbles, const uint8_t* a, const uint8_t* b) {
+  const uint64_t bits = load_u32(a) | static_cast<uint64_t>(load_u32(b)) << 32;
+  return _mm512_mask_add_epi8(nibbles, bits, nibbles, splat(16));
+}
+
+struct Q5_0 {
+  static constexpr CodecId kId = CodecId::kQ5_0;
+  static constexpr PlanarForm kForm = {32, 0, 16, 31};
+  static constexpr int kColumns = 32, kBytes = 22;
+  PARE_INLINE void load(const uint8_t* in, Span<Q5_0>* out) {
+    out->scale = halves<kBytes>(in);
+    for_pairs<kBytes, 2>(
+        in, [&](int j, const uint8_t* a, const uint8_t* b) __attribute__((always_inline)) {
+          out->level[j] = with_fifth(nibbles16(a + 4, b + 4), a, b);
+        });
+  }
+};
+
+struct Q5_1 {
+  static constexpr CodecId kId = CodecId::kQ5_1;
+  static constexpr PlanarForm kForm = {32, 32, 0, 31};
+  static constexpr int kColumns = 32, kBytes = 24;
+  PARE_INLINE void load(const uint8_t* in, Span<Q5_1>* out) {
+    out->scale = halves<kBytes>(in);
+    out->offset = halves<kBytes>(in + 2);
+    for_pairs<kBytes, 4>(
+        in, [&](int j, const uint8_t* a, const uint8_t* b) __attribute__((always_inline)) {
+          out->level[j] = with_fifth(nibbles16(a + 4, b + 4), a, b);
+        });
+  }
+};
+
+struct Q8_0 {
+  static constexpr CodecId kId = CodecId::kQ8_0;
+  static constexpr PlanarForm kForm = {32, 0, 128, 255};
+  static constexpr int kColumns = 32, kBytes = 34;
+  PARE_INLINE void load(const uint8_t* in, Span<Q8_0>* out) {
+    out->scale = halves<kBytes>(in);
+    for_pairs<kBytes, 2>(
+        in, [&](int j, const uint8_t* a, const uint8_t* b) __attribute__((always_inline)) {
+          out->level[j] = _mm512_xor_si512(both32(a, b), splat(128));
+        });
+  }
+};
+
+inline constexpr int kTableZero = 127;
+struct IQ4_NL {
+  static constexpr CodecId kId = CodecId::kIQ4_NL;
+  static constexpr PlanarForm kForm = {32, 0, kTableZero, 240};
+  static constexpr int kColumns = 32, kBytes = 18;
+  PARE_INLINE void load(const uint8_t* in, Span<IQ4_NL>* out) {
+    const __m512i table = level_table(kquant::kTable.data(), kTableZero);
+    out->scale = halves<kBytes>(in);
+    for_pairs<kBytes, 2>(
+        in, [&](int j, const uint8_t* a, const uint8_t* b) __attribute__((always_inline)) {
+          out->level[j] = _mm512_shuffle_epi8(table, nibbles16(a, b));
+        });
+  }
+};
+
+inline constexpr int kFp4Zero = 12;
+struct MXFP4 {
+  static constexpr CodecId kId = CodecId::kMXFP4;
+  static constexpr PlanarForm kForm = {32, 0, kFp4Zero, 24};
+  static constexpr int kColumns = 32, kBytes = 17;
+  PARE_INLINE void load(const uint8_t* in, Span<MXFP4>* out) {
+    const __m512i table = level_table(kFp4Levels.data(), kFp4Zero);
+    uint64_t exponents = 0;
+#pragma GCC unroll 8
+    for (int g = 0; g < 8; ++g) exponents |= uint64_t{in[g * kBytes]} << (8 * g);
+    // 2^(e - 128), which for e < 2 is not normal.
+    const __m256i e = spread(exponents);
+    const __m256i normal = _mm256_slli_epi32(_mm256_sub_epi32(e, _mm256_set1_epi32(1)), 23);
+    const __m256i tiny = _mm256_sllv_epi32(_mm256_set1_epi32(0x00200000), e);
+    const __mmask8 is_tiny = _mm256_cmplt_epi32_mask(e, _mm256_set1_epi32(2));
+    out->scale = _mm256_castsi256_ps(_mm256_mask_mov_epi32(normal, is_tiny, tiny));
+    for_pairs<kBytes, 1>(
+        in, [&](int j, const uint8_t* a, const uint8_t* b) __attribute__((always_inline)) {
+          out->level[j] = _mm512_shuffle_epi8(table, nibbles16(a, b));
+        });
+  }
+};
+
+// Two blocks of 128 columns, a bit each.
+struct Q1_0 {
+  static constexpr CodecId kId = CodecId::kQ1_0;
+  static constexpr PlanarForm kForm = {32, 0, 1, 2};
+  static constexpr int kColumns = 128, kBytes = 18;
+  PARE_INLINE void load(const uint8_t* in, Span<Q1_0>* out) {
+    const __m128i both =
+        _mm_unpacklo_epi64(_mm_set1_epi16(static_cast<int16_t>(load_u16(in))),
+                           _mm_set1_epi16(static_cast<int16_t>(load_u16(in + 18))));
+    out->scale = _mm256_cvtph_ps(both);
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; ++j) {
+      uint64_t bits;
+      std::memcpy(&bits, in + j / 2 * kBytes + 2 + j % 2 * 8, sizeof bits);
+      out->level[j] = _mm512_maskz_set1_epi8(bits, 2);
+    }
+  }
+};
+
+// A binary16 scale and 16 bytes of two bits per column, in order.
+struct Q2_0 {
+  static constexpr CodecId kId = CodecId::kQ2_0;
+  static constexpr PlanarForm kForm = {32, 0, 1, 3};
+  static constexpr int kColumns = 64, kBytes = 18;
+  PARE_INLINE void load(const uint8_t* in, Span<Q2_0>* out) {
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; ++j) {
+      const __m512i b = _mm512_cvtepu8_epi32(load16(in + j * kBytes + 2));
+      const __m512i low = _mm512_or_si512(b, _mm512_slli_epi32(b, 6));
+      const __m512i high = _mm512_or_si512(_mm512_slli_epi32(b, 12), _mm512_slli_epi32(b, 18));
+      out->level[j] = _mm512_and_si512(_mm512_or_si512(low, high), splat(3));
+    }
+    const auto twice = [&](int j) __attribute__((always_inline)) {
+      return static_cast<int>(load_u16(in + j * kBytes) * 0x10001u);
+    };
+    const __m128i scales = _mm_setr_epi32(twice(0), twice(1), twice(2), twice(3));
+    out->scale = _mm256_cvtph_ps(scales);
+  }
+};
+
+// Four bytes of scales, then for each group of 16 columns eight bytes: byte j holds columns j and
+// j + 8.
+struct NVFP4 {
+  static constexpr CodecId kId = CodecId::kNVFP4;
+  static constexpr PlanarForm kForm = {16, 0, kFp4Zero, 24};
+  static constexpr int kColumns = 64, kBytes = 36;
+  PARE_INLINE void load(const uint8_t* in, Span<NVFP4>* out) {
+    const auto word = [&](int j) __attribute__((always_inline)) {
+      return static_cast<int>(load_u32(in + j * kBytes));
+    };
+    const __m128i codes = _mm_setr_epi32(word(0), word(1), word(2), word(3));
+    // An E4M3 number is a binary16 number with another bias; 0x7f is 0. Halved (fp4.h).
+    const __mmask16 numbers = _mm_cmpneq_epi8_mask(codes, _mm_set1_epi8(0x7f));
+    const __m256i bits = _mm256_cvtepu8_epi16(_mm_and_si128(codes, _mm_set1_epi8(0x7f)));
+    const __m512 halves = _mm512_cvtph_ps(_mm256_slli_epi16(bits, 7));
+    out->scale = _mm512_maskz_mul_ps(numbers, halves, _mm512_set1_ps(128.0f));
+    const __m512i table = level_table(kFp4Levels.data(), kFp4Zero);
+    const __m512i twice = _mm512_setr_epi64(0, 0, 1, 1, 2, 2, 3, 3);
+    const __m512i shift = _mm512_setr_epi64(0, 4, 0, 4, 0, 4, 0, 4);
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; ++j) {
+      const __m512i q =
+          _mm512_permutexvar_epi64(twice, _mm512_castsi256_si512(load32(in + j * kBytes + 4)));
+      const __m512i index = _mm512_and_si512(_mm512_srlv_epi64(q, shift), splat(15));
+      out->level[j] = _mm512_shuffle_epi8(table, index);
+    }
+  }
+};
+
+using Blocks = Codecs<Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, IQ4_NL, MXFP4, Q1_0, Q2_0, NVFP4>;
+
+}  // namespace
+}  // namespace pare::span
+
+HWY_POP_ATTRIBUTES

@@ -1,0 +1,20 @@
+// Kernels of spans for AVX-512 with VNNI and VBMI, which looks lattices up in registers.
+#include "kernels/dot.h"
+#include "kernels/unpack.h"
+
+#if defined(__x86_64__)
+
+#define PARE_SPAN_TARGET \
+  "avx2,bmi,bmi2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512vbmi"
+#include "kernels/span_kernels_avx512.h"
+#include "kernels/span_lattice_avx512.h"
+
+namespace pare {
+
+std::span<const Dot> vbmi_dots() { return span::dots(span::Lattices()); }
+
+std::span<const Unpacker> vbmi_unpackers() { return span::unpackers(span::Lattices()); }
+
+}  // namespace pare
+
+#endif
