@@ -8,7 +8,7 @@ namespace pare {
 
 Kernel select_kernel(CpuLevel level, CodecId id) {
   const Codec& c = codec(id);
-  if (c.is_float()) return {&core(level), nullptr};
+  if (c.is_float()) return {&core(level), nullptr, nullptr, find_float_dot(level, id)};
   const Unpacker* unpacker = find_unpacker(level, id);
   return {unpacker == nullptr ? nullptr : &core(level), unpacker, find_dot(level, id)};
 }

@@ -5,6 +5,7 @@
 
 #include "kernels/core.h"
 #include "kernels/dot.h"
+#include "kernels/dot_floats.h"
 #include "kernels/unpack.h"
 
 namespace pare {
@@ -12,7 +13,9 @@ namespace pare {
 struct Kernel {
   const Core* core;
   const Unpacker* unpacker;  // null for float weights, which are decoded
-  const Dot* dot = nullptr;  // null: few tokens are multiplied with unpacked rows, too
+  // Null: few tokens are multiplied with unpacked or decoded rows, too.
+  const Dot* dot = nullptr;
+  FloatDot float_dot = nullptr;
 };
 
 // Null core: no kernel multiplies weights of this codec.

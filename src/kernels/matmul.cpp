@@ -17,7 +17,6 @@ constexpr int64_t kPanelColumns = 1024;
 // With few tokens, rows are handed out by so many.
 constexpr int64_t kFewRows = Dot::kRows;
 constexpr int64_t kMaxFewTokens = 16;
-constexpr int64_t kDotTokens = 4;
 
 // What a thread needs to work with; made once for each.
 struct Scratch {
@@ -116,6 +115,14 @@ void few_dots(const Task& task, int64_t begin, int64_t count) {
   }
 }
 
+void few_float_dots(const Task& task, int64_t begin, int64_t count) {
+  for (int64_t t = 0; t < task.tokens; t += Dot::kTokens) {
+    task.kernel.float_dot(task.packed(begin, 0), count, task.columns, task.x.row(t),
+                          task.x.stride(), std::min(Dot::kTokens, task.tokens - t),
+                          task.y + t * task.y_stride + begin, task.y_stride);
+  }
+}
+
 constexpr int64_t kFloatColumns = 512;  // of a piece of float weights
 
 void few_floats(const Task& task, int64_t begin, int64_t count) {
@@ -146,6 +153,7 @@ struct FewTokens {
 };
 
 FewTokens few_tokens(const Task& task, int64_t first_unit) {
+  if (task.kernel.float_dot != nullptr) return {task, first_unit, few_float_dots};
   if (task.kernel.unpacker == nullptr) return {task, first_unit, few_floats};
   task.x.int8_rows(task.pool);
   return {task, first_unit, task.kernel.dot == nullptr ? few_unpacked : few_dots};
@@ -276,7 +284,8 @@ void matmul(std::span<const Product> products, Activations& x, ThreadPool& pool)
     PARE_CHECK(kernel.core != nullptr, "check_matmul refuses this weight");
     const Task task{weight,       codec(weight.codec), kernel,           x,
                     product.bias, product.y,           product.y_stride, pool};
-    if (task.tokens <= (kernel.dot != nullptr ? kDotTokens : task.core.few_tokens)) {
+    const bool at_once = kernel.dot != nullptr || kernel.float_dot != nullptr;
+    if (task.tokens <= (at_once ? Dot::kTokens : task.core.few_tokens)) {
       const int64_t unit = few.empty() ? 0 : few.back().first_unit + few.back().units();
       few.push_back(few_tokens(task, unit));
     } else {

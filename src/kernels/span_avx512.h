@@ -23,6 +23,7 @@
 
 HWY_PUSH_ATTRIBUTES(PARE_SPAN_TARGET)
 #define PARE_INLINE static inline __attribute__((always_inline))
+#define PARE_METHOD inline __attribute__((always_inline))
 
 namespace pare::span {
 namespace {

@@ -82,9 +82,10 @@ struct Sums {
     }
   }
 
-  PARE_INLINE void add(Sums* s, const uint8_t* in, const Int8Rows& x, int64_t column) {
+  PARE_INLINE void add(Sums* s, const C& codec, const uint8_t* in, const Int8Rows& x,
+                       int64_t column) {
     Span<C> w;
-    C::load(in, &w);
+    codec.load(in, &w);
 #pragma GCC unroll 4
     for (int t = 0; t < kTokens; ++t) {
       const int64_t at = t * x.stride + column;
@@ -143,6 +144,7 @@ template <class C, int kTokens>
 void dot_rows(const uint8_t* in, int64_t rows, int64_t columns, const Int8Rows& x, float* y,
               int64_t y_stride) {
   constexpr int kSpanBytes = kSpanColumns / C::kColumns * C::kBytes;
+  const C codec;
   __m512 totals[kTokens][Dot::kRows];
   for (int64_t r = 0; r < rows; ++r) {
     Sums<C, kTokens> sums;
@@ -150,11 +152,11 @@ void dot_rows(const uint8_t* in, int64_t rows, int64_t columns, const Int8Rows& 
     int64_t c = 0;
     for (; c + kSpanColumns <= columns; c += kSpanColumns, in += kSpanBytes) {
       ask_ahead<kSpanBytes>(in);
-      sums.add(&sums, in, x, c);
+      sums.add(&sums, codec, in, x, c);
     }
     if constexpr (C::kColumns < kSpanColumns) {
       if (c < columns) {
-        sums.add(&sums, Tail<C>(in, columns - c).data(), x, c);
+        sums.add(&sums, codec, Tail<C>(in, columns - c).data(), x, c);
         in += (columns - c) / C::kColumns * C::kBytes;
       }
     }
@@ -192,9 +194,9 @@ PARE_INLINE void store(__m256 v, float* out) { _mm256_store_ps(out, v); }
 PARE_INLINE void store(__m512 v, float* out) { _mm512_store_ps(out, v); }
 
 template <class C>
-PARE_INLINE void put_span(const uint8_t* in, int64_t column, PlanarPiece* out) {
+PARE_INLINE void put_span(const C& codec, const uint8_t* in, int64_t column, PlanarPiece* out) {
   Span<C> s;
-  C::load(in, &s);
+  codec.load(in, &s);
 #pragma GCC unroll 4
   for (int j = 0; j < 4; ++j) _mm512_store_si512(out->level + column + 64 * j, s.level[j]);
   store(s.scale, out->scale + column / C::kForm.scale_len);
@@ -207,12 +209,13 @@ template <class C>
 void unpack(const std::byte* bytes, int64_t columns, PlanarPiece* out) {
   constexpr int kSpanBytes = kSpanColumns / C::kColumns * C::kBytes;
   const auto* in = reinterpret_cast<const uint8_t*>(bytes);
+  const C codec;
   int64_t c = 0;
   for (; c + kSpanColumns <= columns; c += kSpanColumns, in += kSpanBytes) {
-    put_span<C>(in, c, out);
+    put_span(codec, in, c, out);
   }
   if (C::kColumns < kSpanColumns && c < columns) {
-    put_span<C>(Tail<C>(in, columns - c).data(), c, out);
+    put_span(codec, Tail<C>(in, columns - c).data(), c, out);
   }
 }
 

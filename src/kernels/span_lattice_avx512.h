@@ -103,8 +103,9 @@ struct IQ2_XXS {
   static constexpr CodecId kId = CodecId::kIQ2_XXS;
   static constexpr PlanarForm kForm = {32, 0, kSignZero, 107};
   static constexpr int kColumns = 256, kBytes = 66;
-  PARE_INLINE void load(const uint8_t* in, Span<IQ2_XXS>* out) {
-    const LatticeEntries<256>& book = iq2_xxs_entries();
+  const LatticeEntries<256>& book = iq2_xxs_entries();
+
+  PARE_METHOD void load(const uint8_t* in, Span<IQ2_XXS>* out) const {
     const __m512i pairs = _mm512_loadu_si512(in + 2);  // four indices and a word for each group
     const __m256i words = _mm512_cvtepi64_epi32(_mm512_srli_epi64(pairs, 32));
     out->scale = steps(half(in), _mm256_srli_epi32(words, 28), 0.25f);
@@ -124,8 +125,9 @@ struct IQ2_XS {
   static constexpr CodecId kId = CodecId::kIQ2_XS;
   static constexpr PlanarForm kForm = {16, 0, kSignZero, 107};
   static constexpr int kColumns = 256, kBytes = 74;
-  PARE_INLINE void load(const uint8_t* in, Span<IQ2_XS>* out) {
-    const LatticeEntries<512>& book = iq2_xs_entries();
+  const LatticeEntries<512>& book = iq2_xs_entries();
+
+  PARE_METHOD void load(const uint8_t* in, Span<IQ2_XS>* out) const {
     out->scale = scales_of_nibbles(in, in + 66, 0.25f);
     const __m512i words = _mm512_loadu_si512(in + 2);
     const __m512i seven = _mm512_srli_epi16(words, 9);
@@ -150,8 +152,9 @@ struct IQ2_S {
   static constexpr CodecId kId = CodecId::kIQ2_S;
   static constexpr PlanarForm kForm = {16, 0, kSignZero, 107};
   static constexpr int kColumns = 256, kBytes = 82;
-  PARE_INLINE void load(const uint8_t* in, Span<IQ2_S>* out) {
-    const LatticeEntries<1024>& book = iq2_s_entries();
+  const LatticeEntries<1024>& book = iq2_s_entries();
+
+  PARE_METHOD void load(const uint8_t* in, Span<IQ2_S>* out) const {
     out->scale = scales_of_nibbles(in, in + 74, 0.25f);
     // A byte of high bits for four indices: to bits 8 and 9 of each.
     const __m512i bytes =
@@ -174,8 +177,9 @@ struct IQ3_XXS {
   static constexpr CodecId kId = CodecId::kIQ3_XXS;
   static constexpr PlanarForm kForm = {32, 0, kSignZero, 126};
   static constexpr int kColumns = 256, kBytes = 98;
-  PARE_INLINE void load(const uint8_t* in, Span<IQ3_XXS>* out) {
-    const LatticeEntries<256>& book = iq3_xxs_entries();
+  const LatticeEntries<256>& book = iq3_xxs_entries();
+
+  PARE_METHOD void load(const uint8_t* in, Span<IQ3_XXS>* out) const {
     const __m256i words = load32(in + 66);
     out->scale = steps(half(in), _mm256_srli_epi32(words, 28), 0.5f);
     alignas(64) uint8_t signs[32];
@@ -198,8 +202,9 @@ struct IQ3_S {
   static constexpr CodecId kId = CodecId::kIQ3_S;
   static constexpr PlanarForm kForm = {32, 0, kSignZero, 126};
   static constexpr int kColumns = 256, kBytes = 110;
-  PARE_INLINE void load(const uint8_t* in, Span<IQ3_S>* out) {
-    const LatticeEntries<512>& book = iq3_s_entries();
+  const LatticeEntries<512>& book = iq3_s_entries();
+
+  PARE_METHOD void load(const uint8_t* in, Span<IQ3_S>* out) const {
     const __m128i codes = _mm_cvtsi32_si128(static_cast<int>(load_u32(in + 106)));
     const __m128i nibbles =
         _mm_and_si128(_mm_unpacklo_epi8(codes, _mm_srli_epi16(codes, 4)), _mm_set1_epi8(15));
@@ -233,8 +238,9 @@ struct IQ1_S {
   static constexpr CodecId kId = CodecId::kIQ1_S;
   static constexpr PlanarForm kForm = {32, 0, kIq1Zero, 25};
   static constexpr int kColumns = 256, kBytes = 50;
-  PARE_INLINE void load(const uint8_t* in, Span<IQ1_S>* out) {
-    const uint64_t* book = iq1_levels().data();
+  const uint64_t* book = iq1_levels().data();
+
+  PARE_METHOD void load(const uint8_t* in, Span<IQ1_S>* out) const {
     const __m128i words = load16(in + 34);
     const __m256i codes =
         _mm256_and_si256(_mm256_srli_epi32(_mm256_cvtepu16_epi32(words), 12), _mm256_set1_epi32(7));
@@ -263,8 +269,9 @@ struct IQ1_M {
   static constexpr CodecId kId = CodecId::kIQ1_M;
   static constexpr PlanarForm kForm = {16, 0, kIq1Zero, 25};
   static constexpr int kColumns = 256, kBytes = 56;
-  PARE_INLINE void load(const uint8_t* in, Span<IQ1_M>* out) {
-    const uint64_t* book = iq1_levels().data();
+  const uint64_t* book = iq1_levels().data();
+
+  PARE_METHOD void load(const uint8_t* in, Span<IQ1_M>* out) const {
     uint64_t words;
     std::memcpy(&words, in + 48, sizeof words);
     const uint64_t d =
