@@ -1,7 +1,8 @@
-// Writes a small valid input of every kind: DIRECTORY/{gguf,safetensors,hf_config,arch,
-// jinja,tokenizer,run}/*. Seeds for fuzzing, and what the replay tests run on.
+// Writes a small valid input of every kind: DIRECTORY/NAME/* for every target. Seeds for fuzzing,
+// and what the replay tests run on.
 
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
 
 #include "codecs/codec.h"
@@ -78,6 +79,35 @@ Status safetensors_seeds() {
   return save_plan("safetensors/empty", safetensors::plan_files("m.safetensors", {}));
 }
 
+Status safetensors_index_seeds() {
+  PARE_RETURN_IF_ERROR(save("safetensors_index/all", R"({"metadata":{"total_size":42},"weight_map":
+{"x":"a.safetensors","y":"a.safetensors","z":"b.safetensors"}})"));
+  PARE_RETURN_IF_ERROR(save("safetensors_index/some", R"({"weight_map":{"z":"b.safetensors"}})"));
+  PARE_RETURN_IF_ERROR(
+      save("safetensors_index/outside", R"({"weight_map":{"z":"../b.safetensors"}})"));
+  return save("safetensors_index/missing", R"({"weight_map":{"w":"c.safetensors"}})");
+}
+
+// The smallest model: a vocabulary of three, with and without an output matrix of its own.
+Status llama2c_seeds() {
+  const auto words = [](std::initializer_list<int32_t> numbers) {
+    std::string bytes;
+    for (int32_t n : numbers) bytes.append(reinterpret_cast<const char*>(&n), sizeof n);
+    return bytes;
+  };
+  std::string tokens = words({5});
+  for (const char* text : {"<unk>", "<s>", "</s>"}) {
+    tokens += words({0, static_cast<int32_t>(std::strlen(text))}) + text;
+  }
+  const std::string length{static_cast<char>(tokens.size()), '\0'};
+  // Floats: embedding 12, norms 8, q and output 32, k and v 16, ffn 48, last norm 4, tables 8.
+  const std::string tied = words({4, 4, 1, 2, 1, 3, 4}) + std::string(4 * 128, '\1');
+  PARE_RETURN_IF_ERROR(save("llama2c/tied", length + tokens + tied));
+  PARE_RETURN_IF_ERROR(save("llama2c/no-tokens", std::string(2, '\0') + tied));
+  const std::string untied = words({4, 4, 1, 2, 1, -3, 4}) + std::string(4 * 140, '\1');
+  return save("llama2c/untied", length + tokens + untied);
+}
+
 Status config_seeds() {
   PARE_RETURN_IF_ERROR(save("hf_config/llama", R"({"architectures":["LlamaForCausalLM"],
 "model_type":"llama","hidden_size":64,"intermediate_size":128,"num_hidden_layers":2,
@@ -145,6 +175,8 @@ Status make_all() {
   PARE_RETURN_IF_ERROR(gguf_seeds());
   PARE_RETURN_IF_ERROR(run_seeds());
   PARE_RETURN_IF_ERROR(safetensors_seeds());
+  PARE_RETURN_IF_ERROR(safetensors_index_seeds());
+  PARE_RETURN_IF_ERROR(llama2c_seeds());
   PARE_RETURN_IF_ERROR(arch_seeds());
   return config_seeds();
 }
