@@ -13,6 +13,7 @@ constexpr UniformFormat kFormat = {
     .high = 1,
     .fit = UniformFit::kSigns,
     .candidates = nullptr,
+    .kept = 1,
     .refits = 0,
     .load =
         [](const std::byte* in, UniformBlock* block) {

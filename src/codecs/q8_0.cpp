@@ -15,6 +15,7 @@ constexpr UniformFormat kFormat = {
     .high = 127,
     .fit = UniformFit::kAbsMax,
     .candidates = nullptr,
+    .kept = 1,
     .refits = 0,
     .load =
         [](const std::byte* in, UniformBlock* block) {

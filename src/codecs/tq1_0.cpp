@@ -56,6 +56,7 @@ constexpr UniformFormat kFormat = {
     .high = 1,
     .fit = UniformFit::kSymmetric,
     .candidates = &kTernaryCandidates,
+    .kept = 1,
     .refits = 0,
     .load = load_trits,
     .store = store_trits,

@@ -16,6 +16,7 @@ constexpr UniformFormat kFormat = {
     .high = 1,
     .fit = UniformFit::kSymmetric,
     .candidates = &kTernaryCandidates,
+    .kept = 1,
     .refits = 0,
     .load =
         [](const std::byte* in, UniformBlock* block) {

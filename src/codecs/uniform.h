@@ -44,7 +44,8 @@ struct UniformFormat {
   int low, high;  // levels that encode uses; load() may give others
   UniformFit fit;
   const Candidates* candidates;  // null without a search
-  int refits;                    // rounds of rounding and refitting after the first
+  int kept;                      // so many candidates, the best after one refit, are refitted
+  int refits;                    // so many times again
   void (*load)(const std::byte* in, UniformBlock* block);
   void (*store)(const UniformBlock& block, std::byte* out);
 };

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <utility>
 
 #include "base/half.h"
 
@@ -56,23 +57,34 @@ struct Normalised {
   HWY_ALIGN float t[UniformBlock::kMaxLen];
   HWY_ALIGN float w[UniformBlock::kMaxLen];
   float base, unit;
+  bool weighted;  // or else every w is 1
 };
 
 void normalise(const UniformFormat& format, const float* x, const float* importance,
                Normalised* block) {
-  const int columns = format.block_len;
-  float low = within_reach(x[0]);
-  float high = low;
-  for (int c = 0; c < columns; ++c) {
-    block->t[c] = within_reach(x[c]);
-    low = std::min(low, block->t[c]);
-    high = std::max(high, block->t[c]);
+  const Tag df;
+  const int columns = format.block_len, lanes = static_cast<int>(hn::Lanes(df));
+  const V reach = hn::Set(df, 0x1p23f);
+  V lows = reach, highs = hn::Neg(reach);
+  for (int c = 0; c < columns; c += lanes) {
+    // As within_reach().
+    V t = hn::LoadU(df, x + c);
+    t = hn::IfThenElseZero(hn::Eq(t, t), t);
+    t = hn::Min(hn::Max(t, hn::Neg(reach)), reach);
+    hn::Store(t, df, block->t + c);
+    lows = hn::Min(lows, t);
+    highs = hn::Max(highs, t);
   }
+  const float low = hn::GetLane(hn::MinOfLanes(df, lows));
+  const float high = hn::GetLane(hn::MaxOfLanes(df, highs));
   const bool affine = format.fit == UniformFit::kAffine;
   const float base = affine ? low : 0.0f;
   const float unit = affine ? high - low : (-low > high ? low : high);
   const float per_unit = is_negligible(unit) ? 0.0f : 1.0f / unit;
-  for (int c = 0; c < columns; ++c) block->t[c] = (block->t[c] - base) * per_unit;
+  for (int c = 0; c < columns; c += lanes) {
+    const V t = hn::Sub(hn::Load(df, block->t + c), hn::Set(df, base));
+    hn::Store(hn::Mul(t, hn::Set(df, per_unit)), df, block->t + c);
+  }
   block->base = base;
   block->unit = is_negligible(unit) ? 0.0f : unit;
 
@@ -83,14 +95,16 @@ void normalise(const UniformFormat& format, const float* x, const float* importa
   if (largest > 0.0f && largest <= std::numeric_limits<float>::max()) {
     const float inverse = 1.0f / largest;
     for (int c = 0; c < columns; ++c) block->w[c] = importance[c] * inverse;
+    block->weighted = true;
   } else {
     std::fill_n(block->w, columns, 1.0f);
+    block->weighted = false;
   }
 }
 
 // Rounds t * scale + shift, one candidate per lane, and refits: what the least-squares d and m
 // for the levels are, and by how much they lower the weighted squared error.
-template <bool kAffine>
+template <bool kAffine, bool kWeighted>
 struct Fit {
   V gain, d, m;
 
@@ -103,11 +117,11 @@ struct Fit {
     float sum_t = 0.0f;
     for (int c = 0; c < columns; ++c) {
       const V t = hn::Set(df, block.t[c]);
-      const V w = hn::Set(df, block.w[c]);
       V q = hn::Mul(t, scale);
       if constexpr (kAffine) q = hn::Add(q, shift);
       q = hn::Min(hn::Max(hn::Round(q), low), high);
-      const V wq = hn::Mul(w, q);
+      V wq = q;
+      if constexpr (kWeighted) wq = hn::Mul(hn::Set(df, block.w[c]), q);
       tq = hn::Add(tq, hn::Mul(wq, t));
       qq = hn::Add(qq, hn::Mul(wq, q));
       if constexpr (kAffine) {
@@ -133,38 +147,93 @@ struct Fit {
   }
 };
 
-template <bool kAffine>
+// The sum of 16 columns' terms, which lie in one vector or in several, in an order that does not
+// depend on how many.
+template <class Term>
+HWY_INLINE float sum_16(const Term& term) {
+  const Tag df;
+  HWY_ALIGN float terms[16];
+  for (size_t i = 0; i < 16; i += hn::Lanes(df)) hn::Store(term(i), df, terms + i);
+  for (int half = 8; half > 2; half /= 2) {
+    for (int i = 0; i < half; ++i) terms[i] += terms[i + half];
+  }
+  return (terms[0] + terms[2]) + (terms[1] + terms[3]);
+}
+
+// Rounds under d and m and refits them, as Fit::improve() for one candidate; false: that is no
+// better.
+template <bool kAffine, bool kWeighted>
+bool polish(const UniformFormat& format, const Normalised& block, float* gain, float* d, float* m) {
+  const Tag df;
+  const V low = hn::Set(df, static_cast<float>(format.low));
+  const V high = hn::Set(df, static_cast<float>(format.high));
+  const V scale = hn::Set(df, 1.0f / *d), shift = hn::Set(df, -*m / *d);
+  float tq = 0.0f, qq = 0.0f, q1 = 0.0f, sum_w = 0.0f, sum_t = 0.0f;
+  for (int c = 0; c < format.block_len; c += 16) {
+    const auto t = [&](size_t i) HWY_ATTR { return hn::Load(df, block.t + c + i); };
+    const auto w = [&](size_t i) HWY_ATTR { return hn::Load(df, block.w + c + i); };
+    HWY_ALIGN float q[16], wq[16];
+    for (size_t i = 0; i < 16; i += hn::Lanes(df)) {
+      V v = hn::Mul(t(i), scale);
+      if constexpr (kAffine) v = hn::Add(v, shift);
+      v = hn::Min(hn::Max(hn::Round(v), low), high);
+      hn::Store(v, df, q + i);
+      hn::Store(kWeighted ? hn::Mul(w(i), v) : v, df, wq + i);
+    }
+    const auto of_q = [&](size_t i) HWY_ATTR { return hn::Load(df, wq + i); };
+    tq += sum_16([&](size_t i) HWY_ATTR { return hn::Mul(of_q(i), t(i)); });
+    qq += sum_16([&](size_t i) HWY_ATTR { return hn::Mul(of_q(i), hn::Load(df, q + i)); });
+    if constexpr (kAffine) {
+      q1 += sum_16(of_q);
+      sum_w += sum_16(w);
+      sum_t += sum_16([&](size_t i) HWY_ATTR { return hn::Mul(w(i), t(i)); });
+    }
+  }
+  if constexpr (kAffine) {
+    tq = sum_w * tq - q1 * sum_t;
+    qq = sum_w * qq - q1 * q1;
+  }
+  if (!(qq > 0.0f)) return false;
+  const float new_d = tq / qq, new_gain = tq * new_d;
+  if (!(new_gain > *gain)) return false;
+  *gain = new_gain;
+  *d = new_d;
+  if constexpr (kAffine) *m = (sum_t - new_d * q1) / sum_w;
+  return true;
+}
+
+template <bool kAffine, bool kWeighted>
 void search(const UniformFormat& format, const Normalised& block, UniformBlock* out) {
   const Tag df;
   const V low = hn::Set(df, static_cast<float>(format.low));
   const V high = hn::Set(df, static_cast<float>(format.high));
-  // Without a usable candidate (all importance on one column, say): the range as it is.
-  float best_gain = 0.0f;
-  float best_d = 1.0f / static_cast<float>(format.high);
-  float best_m = 0.0f;
   HWY_ALIGN float gains[Candidates::kCount];
   HWY_ALIGN float ds[Candidates::kCount];
   HWY_ALIGN float ms[Candidates::kCount];
   for (size_t first = 0; first < Candidates::kCount; first += hn::Lanes(df)) {
-    Fit<kAffine> fit = {hn::Zero(df), hn::Set(df, best_d), hn::Zero(df)};
-    V scale = hn::LoadU(df, format.candidates->scale + first);
-    V shift = hn::LoadU(df, format.candidates->shift + first);
-    for (int pass = 0;; ++pass) {
-      fit.improve(block, format.block_len, low, high, scale, shift);
-      if (pass == format.refits) break;
-      const auto usable = hn::Ne(fit.d, hn::Zero(df));
-      scale = hn::Div(hn::Set(df, 1.0f), hn::IfThenElse(usable, fit.d, hn::Set(df, 1.0f)));
-      shift = hn::Neg(hn::Mul(fit.m, scale));
-    }
+    Fit<kAffine, kWeighted> fit = {hn::Zero(df), hn::Zero(df), hn::Zero(df)};
+    fit.improve(block, format.block_len, low, high, hn::LoadU(df, format.candidates->scale + first),
+                hn::LoadU(df, format.candidates->shift + first));
     hn::Store(fit.gain, df, gains + first);
     hn::Store(fit.d, df, ds + first);
     hn::Store(fit.m, df, ms + first);
   }
-  for (size_t k = 0; k < Candidates::kCount; ++k) {
-    if (gains[k] <= best_gain) continue;
-    best_gain = gains[k];
-    best_d = ds[k];
-    best_m = ms[k];
+  // Without a usable candidate (all importance on one column, say): the range as it is.
+  float best_gain = 0.0f;
+  float best_d = 1.0f / static_cast<float>(format.high);
+  float best_m = 0.0f;
+  for (int kept = 0; kept < format.kept; ++kept) {
+    float* most = std::max_element(gains, gains + Candidates::kCount);
+    const auto k = most - gains;
+    float gain = std::exchange(*most, 0.0f), d = ds[k], m = ms[k];
+    if (!(gain > 0.0f)) break;
+    for (int pass = 0; pass < format.refits; ++pass) {
+      if (!polish<kAffine, kWeighted>(format, block, &gain, &d, &m)) break;
+    }
+    if (gain <= best_gain) continue;
+    best_gain = gain;
+    best_d = d;
+    best_m = m;
   }
   out->d = block.unit != 0.0f ? storable_scale(best_d * block.unit) : 0.0f;
   out->m = storable(block.base + best_m * block.unit);
@@ -176,11 +245,11 @@ void SearchBlocks(const UniformFormat& format, const float* x, const float* impo
   for (int b = 0; b < blocks; ++b) {
     const int64_t at = static_cast<int64_t>(b) * format.block_len;
     normalise(format, x + at, importance != nullptr ? importance + at : nullptr, &block);
-    if (format.fit == UniformFit::kAffine) {
-      search<true>(format, block, out + b);
-    } else {
-      search<false>(format, block, out + b);
-    }
+    const bool affine = format.fit == UniformFit::kAffine;
+    const auto fit = affine           ? block.weighted ? search<true, true> : search<true, false>
+                               : block.weighted ? search<false, true>
+                                      : search<false, false>;
+    fit(format, block, out + b);
   }
 }
 
