@@ -14,7 +14,7 @@ namespace pare::cli {
 // Where calibration tokens come from.
 struct CalibrationText {
   std::string text, chat;  // files; both empty: sampled from the model itself
-  int64_t chunks = 64;     // windows used, spread over the text
+  int64_t chunks = 32;     // windows used, spread over the text
   int64_t context = 512;
   uint64_t seed = 1;
 };
