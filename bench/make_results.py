@@ -73,7 +73,42 @@ def speed(measured: dict) -> str:
             + table(["type", "made by", "threads", "seconds", "ratio", "peak MiB", "bytes"], rows))
 
 
-SECTIONS = {"quality": quality, "speed": speed}
+def engine(measured: dict) -> str:
+    parts = ["## Running models\n\n"
+             "A random Llama of 1.1 B parameters whose matrices are all of one type, in tokens per "
+             "second; ratios are of pare to the other. Programs take turns; medians. *Read* is "
+             "what pare reads while it decodes, and its share of what the machine's threads read "
+             "from an array, best of the same runs (both vary by a third on this machine). "
+             f"`bench/engine_vs_llama.py`; {where(measured)}.\n\n"]
+    tests = sorted({(r["depth"], r["prefill"]) for r in measured["records"]})
+    for depth, prefill in tests:
+        rows = []
+        for r in measured["records"]:
+            if (r["depth"], r["prefill"]) != (depth, prefill):
+                continue
+            ours, row = r["programs"]["pare"], [r["type"]]
+            for test in ("prefill", "decode"):
+                for name in ("pare", "llama.cpp", "ik_llama.cpp"):
+                    theirs = r["programs"].get(name, {}).get(test)
+                    if theirs is None:
+                        row.append("")
+                    elif name == "pare":
+                        row.append(f"{theirs:.1f}")
+                    else:
+                        row.append(f"{theirs:.1f} ({ours[test] / theirs:.2f})")
+            row.append(f"{ours['read'] / 1e9:.1f} GB/s, {100 * ours['read'] / ours['machine']:.0f} %"
+                       if "read" in ours else "")
+            rows.append(row)
+        records = [r for r in measured["records"] if (r["depth"], r["prefill"]) == (depth, prefill)]
+        parts.append(f"{prefill} tokens of prefill, {records[0]['decode']} of decode"
+                     + (f", after {depth} tokens" if depth else "")
+                     + f", {records[0]['threads']} threads, {records[0]['repeats']} rounds:\n\n")
+        parts.append(table(["type", "prefill: pare", "llama.cpp", "ik_llama.cpp", "decode: pare",
+                            "llama.cpp", "ik_llama.cpp", "read"], rows) + "\n")
+    return "".join(parts).rstrip("\n") + "\n"
+
+
+SECTIONS = {"quality": quality, "speed": speed, "engine": engine}
 
 
 def page(folder: pathlib.Path) -> str:

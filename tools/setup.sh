@@ -8,17 +8,17 @@ JOBS=${PARE_JOBS:-$(nproc)}
 say() { printf '\033[1m== %s\033[0m\n' "$*"; }
 die() { printf '%s: %s\n' "$(basename "$0")" "$*" >&2; exit 1; }
 
-# Installs what tools/debian_packages.txt lists and this machine lacks.
+# ensure_packages LISTS...: installs what they name and this machine lacks.
 ensure_packages() {
   if ! command -v dpkg-query >/dev/null; then
-    say "packages: this is not Debian; expecting the libraries of tools/debian_packages.txt"
+    say "packages: this is not Debian; expecting the libraries of $*"
     return
   fi
   local package missing=()
   while read -r package; do
     [[ $(dpkg-query -W -f='${db:Status-Abbrev}' "$package" 2>/dev/null) == ii* ]] ||
       missing+=("$package")
-  done < <(grep -v '^ *\(#\|$\)' tools/debian_packages.txt)
+  done < <(cat "$@" | grep -v '^ *\(#\|$\)')
   if [[ ${#missing[@]} -eq 0 ]]; then
     say "packages: all installed"
     return

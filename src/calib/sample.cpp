@@ -9,7 +9,7 @@ namespace pare {
 namespace {
 
 // Windows that are generated together: weights are read once for all of them.
-constexpr int64_t kBatch = 16;
+constexpr int64_t kBatch = 8;
 // Tokens at the beginning of a window that are drawn from the few most likely ones only.
 constexpr int64_t kCareful = 4;
 constexpr int64_t kCarefulChoices = 50;

@@ -6,6 +6,8 @@ const Core& core(CpuLevel level) {
 #if defined(__x86_64__)
   if (level == CpuLevel::kAvx512 || level == CpuLevel::kAmx) return avx512_core();
   if (level == CpuLevel::kAvx2) return avx2_core();
+#elif defined(__aarch64__)
+  if (level == CpuLevel::kNeon) return neon_core();
 #endif
   (void)level;
   return ref_core();

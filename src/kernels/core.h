@@ -76,10 +76,7 @@ struct Core {
                         const Output&);
   Many (*many)(const PlanarForm&);
 
-  // The same for float weights. Rows of x are as the caller has them; tiles are
-  // x[columns][tile_tokens], panels w[columns][panel_rows].
-  void (*few_floats)(const float* w, int64_t columns, const float* x, int64_t x_stride,
-                     int64_t tokens, float* sums);
+  // The same for float weights: tiles are x[columns][tile_tokens], panels w[columns][panel_rows].
   void (*interleave_floats)(const float* rows, int64_t row_stride, int64_t columns, float* out);
   void (*many_floats)(const float* panel, int64_t columns, const float* tile, int64_t tokens,
                       const Output&);
@@ -92,5 +89,6 @@ const Core& core(CpuLevel level);
 const Core& ref_core();
 const Core& avx512_core();
 const Core& avx2_core();
+const Core& neon_core();
 
 }  // namespace pare

@@ -312,29 +312,6 @@ Core::Many choose_many(const PlanarForm& form) {
 
 // --- float weights ---
 
-void few_floats(const float* w, int64_t columns, const float* x, int64_t x_stride, int64_t tokens,
-                float* sums) {
-  for (int64_t t = 0; t < tokens; ++t, x += x_stride) {
-    __m256 acc[4];
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i) acc[i] = _mm256_setzero_ps();
-    int64_t c = 0;
-    for (; c + 32 <= columns; c += 32) {
-#pragma GCC unroll 4
-      for (int i = 0; i < 4; ++i) {
-        acc[i] =
-            _mm256_fmadd_ps(_mm256_loadu_ps(w + c + 8 * i), _mm256_loadu_ps(x + c + 8 * i), acc[i]);
-      }
-    }
-    for (; c < columns; c += 8) {
-      const __m256i mask = row_mask(columns - c);
-      acc[0] =
-          _mm256_fmadd_ps(_mm256_maskload_ps(w + c, mask), _mm256_maskload_ps(x + c, mask), acc[0]);
-    }
-    sums[t] += sum_of(_mm256_add_ps(_mm256_add_ps(acc[0], acc[1]), _mm256_add_ps(acc[2], acc[3])));
-  }
-}
-
 void interleave_floats(const float* rows, int64_t row_stride, int64_t columns, float* out) {
   transpose_words(rows, 4 * row_stride, columns, 0, out);
 }
@@ -380,7 +357,6 @@ const Core& avx2_core() {
                             .bias = bias,
                             .interleave = interleave,
                             .many = choose_many,
-                            .few_floats = few_floats,
                             .interleave_floats = interleave_floats,
                             .many_floats = many_floats};
   return core;

@@ -311,31 +311,6 @@ Core::Many choose_many(const PlanarForm& form) {
 
 // --- float weights ---
 
-void few_floats(const float* w, int64_t columns, const float* x, int64_t x_stride, int64_t tokens,
-                float* sums) {
-  for (int64_t t = 0; t < tokens; ++t, x += x_stride) {
-    __m512 acc[4];
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i) acc[i] = _mm512_setzero_ps();
-    int64_t c = 0;
-    for (; c + 64 <= columns; c += 64) {
-#pragma GCC unroll 4
-      for (int i = 0; i < 4; ++i) {
-        acc[i] = _mm512_fmadd_ps(_mm512_loadu_ps(w + c + 16 * i), _mm512_loadu_ps(x + c + 16 * i),
-                                 acc[i]);
-      }
-    }
-    for (; c < columns; c += 16) {
-      const int64_t left = columns - c;
-      const auto mask = static_cast<__mmask16>(left >= 16 ? 0xffff : (1 << left) - 1);
-      acc[0] = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(mask, w + c),
-                               _mm512_maskz_loadu_ps(mask, x + c), acc[0]);
-    }
-    sums[t] += _mm512_reduce_add_ps(
-        _mm512_add_ps(_mm512_add_ps(acc[0], acc[1]), _mm512_add_ps(acc[2], acc[3])));
-  }
-}
-
 void interleave_floats(const float* rows, int64_t row_stride, int64_t columns, float* out) {
   transpose_words(rows, 4 * row_stride, columns, out);
 }
@@ -381,7 +356,6 @@ const Core& avx512_core() {
                             .bias = no_bias,
                             .interleave = interleave,
                             .many = choose_many,
-                            .few_floats = few_floats,
                             .interleave_floats = interleave_floats,
                             .many_floats = many_floats};
   return core;

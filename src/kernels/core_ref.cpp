@@ -90,15 +90,6 @@ Core::Many choose_many(const PlanarForm& form) {
   return form.offset_len == 0 ? many<16, 0> : many<16, 16>;
 }
 
-void few_floats(const float* w, int64_t columns, const float* x, int64_t x_stride, int64_t tokens,
-                float* sums) {
-  for (int64_t t = 0; t < tokens; ++t) {
-    float sum = 0.0f;
-    for (int64_t c = 0; c < columns; ++c) sum += w[c] * x[t * x_stride + c];
-    sums[t] += sum;
-  }
-}
-
 void interleave_floats(const float* rows, int64_t row_stride, int64_t columns, float* out) {
   transpose(rows, row_stride, columns, out);
 }
@@ -126,7 +117,6 @@ const Core& ref_core() {
                             .bias = no_bias,
                             .interleave = interleave,
                             .many = choose_many,
-                            .few_floats = few_floats,
                             .interleave_floats = interleave_floats,
                             .many_floats = many_floats};
   return core;

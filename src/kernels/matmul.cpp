@@ -116,23 +116,29 @@ void few_dots(const Task& task, int64_t begin, int64_t count) {
 }
 
 void few_float_dots(const Task& task, int64_t begin, int64_t count) {
-  for (int64_t t = 0; t < task.tokens; t += Dot::kTokens) {
-    task.kernel.float_dot(task.packed(begin, 0), count, task.columns, task.x.row(t),
-                          task.x.stride(), std::min(Dot::kTokens, task.tokens - t),
-                          task.y + t * task.y_stride + begin, task.y_stride);
+  for (int64_t r = begin; r < begin + count; r += kFewRows) {
+    const int64_t rows = std::min(kFewRows, begin + count - r);
+    for (int64_t t = 0; t < task.tokens; t += Dot::kTokens) {
+      task.kernel.float_dot(task.packed(r, 0), rows, task.columns, task.x.row(t), task.x.stride(),
+                            std::min(Dot::kTokens, task.tokens - t),
+                            task.y + t * task.y_stride + r, task.y_stride);
+    }
   }
 }
 
 constexpr int64_t kFloatColumns = 512;  // of a piece of float weights
 
-void few_floats(const Task& task, int64_t begin, int64_t count) {
+void few_decoded(const Task& task, int64_t begin, int64_t count) {
   float* w = scratch().floats.reserve(kFloatColumns);
   for (int64_t r = begin; r < begin + count; ++r) {
     float sums[kMaxFewTokens] = {};
     for (int64_t c = 0; c < task.columns; c += kFloatColumns) {
       const int64_t n = std::min(kFloatColumns, task.columns - c);
       task.codec.decode_row(task.packed(r, c), w, n);
-      task.core.few_floats(w, n, task.x.row(0) + c, task.x.stride(), task.tokens, sums);
+      for (int64_t t = 0; t < task.tokens; ++t) {
+        const float* x = task.x.row(t) + c;
+        for (int64_t i = 0; i < n; ++i) sums[t] += w[i] * x[i];
+      }
     }
     for (int64_t t = 0; t < task.tokens; ++t) task.y[t * task.y_stride + r] = sums[t];
   }
@@ -154,7 +160,7 @@ struct FewTokens {
 
 FewTokens few_tokens(const Task& task, int64_t first_unit) {
   if (task.kernel.float_dot != nullptr) return {task, first_unit, few_float_dots};
-  if (task.kernel.unpacker == nullptr) return {task, first_unit, few_floats};
+  if (task.kernel.unpacker == nullptr) return {task, first_unit, few_decoded};
   task.x.int8_rows(task.pool);
   return {task, first_unit, task.kernel.dot == nullptr ? few_unpacked : few_dots};
 }
@@ -256,6 +262,12 @@ void many_tokens_of_floats(const Task& task) {
   });
 }
 
+// Up to so many tokens, rows are faster than panels.
+int64_t few_limit(const Kernel& kernel) {
+  if (kernel.float_dot != nullptr) return 2 * Dot::kTokens;
+  return kernel.dot != nullptr ? Dot::kTokens : kernel.core->few_tokens;
+}
+
 }  // namespace
 
 Status check_matmul(const PackedTensor& weight) {
@@ -284,8 +296,7 @@ void matmul(std::span<const Product> products, Activations& x, ThreadPool& pool)
     PARE_CHECK(kernel.core != nullptr, "check_matmul refuses this weight");
     const Task task{weight,       codec(weight.codec), kernel,           x,
                     product.bias, product.y,           product.y_stride, pool};
-    const bool at_once = kernel.dot != nullptr || kernel.float_dot != nullptr;
-    if (task.tokens <= (at_once ? Dot::kTokens : task.core.few_tokens)) {
+    if (task.tokens <= few_limit(kernel)) {
       const int64_t unit = few.empty() ? 0 : few.back().first_unit + few.back().units();
       few.push_back(few_tokens(task, unit));
     } else {
