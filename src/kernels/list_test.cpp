@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <set>
 
 #include "codecs/codec.h"
@@ -45,6 +46,14 @@ TEST(CpuLevels, EndWithThePlainOneAndAreNamed) {
   for (CpuLevel level : cpu_levels()) names.insert(cpu_level_name(level));
   EXPECT_EQ(names.size(), cpu_levels().size());
   EXPECT_TRUE(std::count(cpu_levels().begin(), cpu_levels().end(), cpu_level()) == 1);
+}
+
+// What PARE_CPU names is what runs: a level that is not there would be tested by none of the loops
+// over levels.
+TEST(CpuLevels, TheWantedOneIsChosen) {
+  const char* wanted = std::getenv("PARE_CPU");
+  const CpuLevel expected = cpu_levels().front();
+  EXPECT_STREQ(cpu_level_name(cpu_level()), wanted == nullptr ? cpu_level_name(expected) : wanted);
 }
 
 }  // namespace
