@@ -20,6 +20,9 @@ struct Args {
 Result<std::unique_ptr<Executor>> make_executor(const Args& args, Model opened, ThreadPool& pool) {
   auto model = std::make_shared<const Model>(std::move(opened));
   if (args.executor == "torch") {
+    if (args.kv != "F32") {
+      return invalid_argument("--kv {} is for --executor native; torch keeps F32", args.kv);
+    }
     PARE_ASSIGN_OR_RETURN(Backend* const backend, load_backend());
     return backend->make_executor(std::move(model), pool);
   }
