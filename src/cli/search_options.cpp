@@ -64,9 +64,10 @@ Result<SearchOutcome> search_plan(const SearchOptions& options, std::shared_ptr<
   PARE_ASSIGN_OR_RETURN(out.table, probe_candidates(*model, out.stats, probe, pool, progress));
   PARE_ASSIGN_OR_RETURN(out.plan, solve_plan(*model, out.table, budget, {}));
   if (options.refine > 0) {
-    PARE_ASSIGN_OR_RETURN(out.plan,
-                          backend.refine(model, out.plan, out.table, out.stats, out.windows,
-                                         {.rounds = options.refine, .scratch = options.scratch}, pool, progress));
+    PARE_ASSIGN_OR_RETURN(
+        out.plan,
+        backend.refine(model, out.plan, out.table, out.stats, out.windows,
+                       {.rounds = options.refine, .scratch = options.scratch}, pool, progress));
   }
   return out;
 }
