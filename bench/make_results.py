@@ -80,29 +80,30 @@ def engine(measured: dict) -> str:
              "what pare reads while it decodes, and its share of what the machine's threads read "
              "from an array, best of the same runs (both vary by a third on this machine). "
              f"`bench/engine_vs_llama.py`; {where(measured)}.\n\n"]
-    tests = sorted({(r["depth"], r["prefill"]) for r in measured["records"]})
-    for depth, prefill in tests:
+    def test(r: dict) -> tuple:
+        return r["depth"], r["prefill"], r["decode"], -r["repeats"], r["threads"]
+
+    for depth, prefill, decode, minus_rounds, threads in sorted(set(map(test, measured["records"]))):
         rows = []
         for r in measured["records"]:
-            if (r["depth"], r["prefill"]) != (depth, prefill):
+            if test(r) != (depth, prefill, decode, minus_rounds, threads):
                 continue
             ours, row = r["programs"]["pare"], [r["type"]]
-            for test in ("prefill", "decode"):
+            for kind in ("prefill", "decode"):
                 for name in ("pare", "llama.cpp", "ik_llama.cpp"):
-                    theirs = r["programs"].get(name, {}).get(test)
+                    theirs = r["programs"].get(name, {}).get(kind)
                     if theirs is None:
                         row.append("")
                     elif name == "pare":
                         row.append(f"{theirs:.1f}")
                     else:
-                        row.append(f"{theirs:.1f} ({ours[test] / theirs:.2f})")
+                        row.append(f"{theirs:.1f} ({ours[kind] / theirs:.2f})")
             row.append(f"{ours['read'] / 1e9:.1f} GB/s, {100 * ours['read'] / ours['machine']:.0f} %"
                        if "read" in ours else "")
             rows.append(row)
-        records = [r for r in measured["records"] if (r["depth"], r["prefill"]) == (depth, prefill)]
-        parts.append(f"{prefill} tokens of prefill, {records[0]['decode']} of decode"
+        parts.append(f"{prefill} tokens of prefill, {decode} of decode"
                      + (f", after {depth} tokens" if depth else "")
-                     + f", {records[0]['threads']} threads, {records[0]['repeats']} rounds:\n\n")
+                     + f", {threads} threads, rounds: {-minus_rounds}:\n\n")
         parts.append(table(["type", "prefill: pare", "llama.cpp", "ik_llama.cpp", "decode: pare",
                             "llama.cpp", "ik_llama.cpp", "read"], rows) + "\n")
     return "".join(parts).rstrip("\n") + "\n"
