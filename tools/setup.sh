@@ -62,7 +62,7 @@ build() {
   local launcher=()
   if command -v ccache >/dev/null; then
     # What one clone has compiled serves every other one.
-    export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
+    export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1 CCACHE_SLOPPINESS=pch_defines,time_macros
     launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
   fi
   # Warnings end a build where nobody reads them, and only there.

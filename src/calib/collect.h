@@ -5,8 +5,6 @@
 // on the number of threads.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <map>
 #include <span>
@@ -15,6 +13,7 @@
 #include "base/progress.h"
 #include "base/status.h"
 #include "base/threads.h"
+#include "model/exec_torch/torch.h"
 #include "model/exec_torch/torch_model.h"
 #include "planner/stats.h"
 

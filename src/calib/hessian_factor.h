@@ -1,14 +1,13 @@
 // The factor of a site's second moment that error-compensating solvers walk along.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <map>
 #include <vector>
 
 #include "base/status.h"
 #include "base/threads.h"
+#include "model/exec_torch/torch.h"
 
 namespace pare {
 

@@ -11,14 +11,13 @@
 // Rows are independent, so the bytes do not depend on the number of threads.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <vector>
 
 #include "base/status.h"
 #include "base/threads.h"
 #include "calib/hessian_factor.h"
 #include "codecs/codec.h"
+#include "model/exec_torch/torch.h"
 
 namespace pare {
 

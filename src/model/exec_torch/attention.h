@@ -1,8 +1,7 @@
 // Causal softmax attention with grouped queries, sliding windows and soft caps.
 #pragma once
 
-#include <torch/torch.h>
-
+#include "model/exec_torch/torch.h"
 #include "model/graph.h"
 
 namespace pare {

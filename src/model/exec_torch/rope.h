@@ -1,12 +1,11 @@
 // Rotary position embedding (Su et al., "RoFormer", 2021) with the scaling variants of RopeParams.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <functional>
 #include <vector>
 
 #include "base/status.h"
+#include "model/exec_torch/torch.h"
 #include "model/graph.h"
 
 namespace pare {

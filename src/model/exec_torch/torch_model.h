@@ -7,8 +7,6 @@
 // exceptions into Status.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -18,6 +16,7 @@
 
 #include "base/status.h"
 #include "model/exec_torch/rope.h"
+#include "model/exec_torch/torch.h"
 #include "model/executor.h"
 #include "model/open.h"
 
