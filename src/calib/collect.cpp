@@ -105,23 +105,24 @@ class StatsCollector {
     const int blocks = static_cast<int>(model_.desc().graph.blocks.size());
     progress_.begin("calibrate", static_cast<uint64_t>(blocks * (options_.gradients ? 2 : 1)),
                     "blocks");
-    std::vector<Streams> inputs;  // of each block; kept only for the backward pass
+    // The backward pass needs every block's input. What is kept is the input of every stride-th
+    // block; those between are made again, one stride at a time: memory of 2 sqrt(blocks) streams.
+    const int stride = static_cast<int>(std::ceil(std::sqrt(blocks)));
+    std::vector<Streams> checkpoints;
     PARE_ASSIGN_OR_RETURN(Streams streams,
                           embed_windows(model_, windows_, pool_, Progress::silent()));
     for (int b = 0; b < blocks; ++b) {
-      if (options_.gradients) inputs.push_back(followed_only(streams));
+      if (options_.gradients && b % stride == 0) checkpoints.push_back(followed_only(streams));
       PARE_RETURN_IF_ERROR(forward(b, streams));
       progress_.advance(static_cast<uint64_t>(b + 1));
     }
     PARE_RETURN_IF_ERROR(epilogue(streams));
-    if (options_.gradients) {
-      for (int b = blocks; b-- > 0;) {
-        PARE_RETURN_IF_ERROR(backward(b, inputs[static_cast<size_t>(b)]));
-        inputs.pop_back();
-        progress_.advance(static_cast<uint64_t>(2 * blocks - b));
-      }
-      PARE_RETURN_IF_ERROR(embedding_gradients());
+    for (; !checkpoints.empty(); checkpoints.pop_back()) {
+      const int begin = static_cast<int>(checkpoints.size() - 1) * stride;
+      PARE_RETURN_IF_ERROR(
+          backward_through(begin, std::min(begin + stride, blocks), checkpoints.back()));
     }
+    if (options_.gradients) PARE_RETURN_IF_ERROR(embedding_gradients());
     return finish();
   }
 
@@ -135,7 +136,7 @@ class StatsCollector {
   Streams followed_only(const Streams& streams) const {
     Streams kept(streams.size());
     for (size_t w = 0; w < streams.size(); ++w) {
-      if (followed(w)) kept[w] = streams[w].to(torch::kBFloat16);  // half the largest thing kept
+      if (followed(w)) kept[w] = streams[w];
     }
     return kept;
   }
@@ -221,6 +222,33 @@ class StatsCollector {
     keep_gradients(gradients);
     model_.release_block(-1);
     streams.clear();
+    return {};
+  }
+
+  // From the input of block `begin`, through the blocks before `end` and back.
+  Status backward_through(int begin, int end, Streams& streams) {
+    std::vector<Streams> inputs(static_cast<size_t>(end - begin), Streams(windows_.size()));
+    for (int b = begin; b < end; ++b) {
+      Streams& kept = inputs[static_cast<size_t>(b - begin)];
+      PARE_RETURN_IF_ERROR(
+          for_each_window(windows_.size(), pool_, progress_, [&](size_t w, int) -> Status {
+            if (!followed(w)) return {};
+            torch::NoGradGuard no_grad;
+            kept[w] = streams[w].to(torch::kBFloat16);
+            if (b + 1 < end) {
+              PARE_ASSIGN_OR_RETURN(streams[w], model_.block(b, streams[w]));
+            }
+            return {};
+          }));
+      if (b + 1 < end) model_.release_block(b);
+    }
+    streams.clear();
+    const auto blocks = static_cast<int>(model_.desc().graph.blocks.size());
+    for (; !inputs.empty(); inputs.pop_back()) {
+      const int block = begin + static_cast<int>(inputs.size()) - 1;
+      PARE_RETURN_IF_ERROR(backward(block, inputs.back()));
+      progress_.advance(static_cast<uint64_t>(2 * blocks - block));
+    }
     return {};
   }
 
