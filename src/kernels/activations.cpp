@@ -98,7 +98,28 @@ void Activations::make_tiles(const Core& core, ThreadPool& pool) {
   });
   int8_tile_ = n;
   start_len_ = 0;
-  has_tile_sum_ = has_tile_sum16_ = false;
+  has_wide_ = has_tile_sum_ = has_tile_sum16_ = false;
+}
+
+const int8_t* Activations::wide_tiles(int64_t n, ThreadPool& pool) {
+  int16_t* all = tile_wide_.reserve(size(tiles(n) * n * columns_));
+  if (!has_wide_) {
+    for_each(pool, tiles(n), [&](size_t index) {
+      const int64_t begin = static_cast<int64_t>(index) * n * columns_;
+      const int8_t* q = tile_q_.data() + begin;
+      int16_t* out = all + begin;
+      for (int64_t w = 0; w < columns_ / 4; ++w, q += 4 * n, out += 4 * n) {
+        for (int64_t i = 0; i < n; ++i) {
+          out[2 * i] = q[4 * i];
+          out[2 * i + 1] = q[4 * i + 2];
+          out[2 * (n + i)] = q[4 * i + 1];
+          out[2 * (n + i) + 1] = q[4 * i + 3];
+        }
+      }
+    });
+    has_wide_ = true;
+  }
+  return reinterpret_cast<const int8_t*>(all);
 }
 
 void Activations::make_starts(int64_t len, int factor, int64_t n, ThreadPool& pool) {
@@ -145,7 +166,8 @@ const float* Activations::tile_sums(int64_t len, int64_t n, ThreadPool& pool) {
 
 Int8Tile Activations::Int8Tiles::at(int64_t tile, int64_t column) const {
   const auto offset = [&](int64_t len) { return tokens_ * ((tile * columns_ + column) / len); };
-  return {first_.q + offset(1), first_.scale + offset(32), first_.start + offset(scale_len_),
+  return {first_.q + q_bytes_ * offset(1), first_.scale + offset(32),
+          first_.start + offset(scale_len_),
           first_.sum == nullptr ? nullptr : first_.sum + offset(offset_len_)};
 }
 
@@ -153,12 +175,15 @@ Activations::Int8Tiles Activations::int8_tiles(const Core& core, const PlanarFor
                                                ThreadPool& pool) {
   make_tiles(core, pool);
   make_starts(form.scale_len, core.bias(form) - form.zero, core.tile_tokens, pool);
+  const bool wide = core.wide != nullptr && core.wide(form);
   Int8Tiles view;
   view.first_ = {
-      tile_q_.data(), tile_scale_.data(), tile_start_.data(),
+      wide ? wide_tiles(core.tile_tokens, pool) : tile_q_.data(), tile_scale_.data(),
+      tile_start_.data(),
       form.offset_len == 0 ? nullptr : tile_sums(form.offset_len, core.tile_tokens, pool)};
   view.columns_ = columns_;
   view.tokens_ = core.tile_tokens;
+  view.q_bytes_ = wide ? 2 : 1;
   view.scale_len_ = form.scale_len;
   view.offset_len_ = form.offset_len;
   return view;

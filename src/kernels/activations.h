@@ -36,7 +36,7 @@ class Activations {
    private:
     friend class Activations;
     Int8Tile first_;
-    int64_t columns_, tokens_, scale_len_, offset_len_;
+    int64_t columns_, tokens_, q_bytes_, scale_len_, offset_len_;
   };
   Int8Tiles int8_tiles(const Core& core, const PlanarForm& form, ThreadPool& pool);
 
@@ -46,6 +46,7 @@ class Activations {
  private:
   int64_t tiles(int64_t tile_tokens) const { return (tokens_ + tile_tokens - 1) / tile_tokens; }
   void make_tiles(const Core& core, ThreadPool& pool);
+  const int8_t* wide_tiles(int64_t tile_tokens, ThreadPool& pool);
   void make_starts(int64_t len, int factor, int64_t tile_tokens, ThreadPool& pool);
   const float* tile_sums(int64_t len, int64_t tile_tokens, ThreadPool& pool);
 
@@ -59,6 +60,8 @@ class Activations {
   // Tokens of the tiles that were made, or 0.
   int64_t int8_tile_ = 0, float_tile_ = 0;
   AlignedBuffer<int8_t> tile_q_;
+  bool has_wide_ = false;
+  AlignedBuffer<int16_t> tile_wide_;
   AlignedBuffer<float> tile_scale_;
   AlignedBuffer<int32_t> tile_half_sums_;  // of q, [tiles][columns / 16][tokens]
   // Starts of one form of weights; which, or 0.

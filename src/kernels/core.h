@@ -31,7 +31,8 @@ struct Int8Rows {
 
 // Quantized activations of Core::tile_tokens tokens, interleaved, beginning at some multiple of 32
 // columns: q[columns / 4][tokens][4], the others [columns / len][tokens]. Tokens that are not
-// there are zeros.
+// there are zeros. Where the core wants them wide, q are 16-bit integers in
+// [columns / 4][2][tokens][2]: columns 0 and 2 of each four, then 1 and 3.
 struct Int8Tile {
   const int8_t* q;
   const float* scale;    // per 32 columns
@@ -61,6 +62,8 @@ struct Core {
 
   // Panels hold level - bias(form).
   int (*bias)(const PlanarForm&);
+  // Whether tiles are wide; null: never.
+  bool (*wide)(const PlanarForm&) = nullptr;
   // Interleaves panel_rows pieces.
   void (*interleave)(const PlanarForm&, const PlanarPiece* rows, int64_t columns, const Panel& out);
   // y[t * y_stride + r] (+)= the product of row r of the panel with token t of the tile, r < rows.

@@ -1,7 +1,8 @@
 // The core for AVX2. vpmaddubsw multiplies unsigned with signed bytes and adds pairs in 16 bits,
 // with saturation, so forms differ by their largest level: up to 16, eight such pairs can be added
-// before they are widened; up to 32, four; up to 127, one. Above, levels are kept as signed bytes
-// and their signs are moved to the activations.
+// before they are widened; up to 32, four; up to 64, two; up to 127, one. Above, panels are
+// multiplied in 16 bits, and levels of rows are made signed and their signs moved to the
+// activations.
 #include "kernels/core.h"
 
 #if defined(__x86_64__)
@@ -13,23 +14,23 @@
 
 HWY_PUSH_ATTRIBUTES("avx,avx2,bmi,bmi2,fma,f16c")
 #define PARE_INLINE static inline __attribute__((always_inline))
+#define PARE_METHOD inline __attribute__((always_inline))
 
 namespace pare {
 namespace {
 
-constexpr int kRows = 8;    // of a panel: the lanes of a register
-constexpr int kTokens = 4;  // of a tile: two accumulators each, and operands, in 16 registers
+constexpr int kRows = 16;   // of a panel: two registers
+constexpr int kTokens = 6;  // of a tile: with two sums each, and operands, they fill 16 registers
 
-// How many steps of vpmaddubsw are added in 16 bits; kSigned: none, and levels are signed.
-enum class Range { kSigned = 0, k127 = 1, k32 = 4, k16 = 8 };
+// How many steps of vpmaddubsw are added in 16 bits; kWide: none.
+enum class Range { kWide = 0, k127 = 1, k64 = 2, k32 = 4, k16 = 8 };
 
 Range range_of(const PlanarForm& form) {
-  if (form.max_level > 127) return Range::kSigned;
-  if (form.max_level > 32) return Range::k127;
+  if (form.max_level > 127) return Range::kWide;
+  if (form.max_level > 64) return Range::k127;
+  if (form.max_level > 32) return Range::k64;
   return form.max_level > 16 ? Range::k32 : Range::k16;
 }
-
-int bias(const PlanarForm& form) { return range_of(form) == Range::kSigned ? 128 : 0; }
 
 PARE_INLINE float sum_of(__m256 v) {
   __m128 s = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
@@ -44,7 +45,7 @@ PARE_INLINE __m256i load_bytes(const void* p) {
 // Sums of four products in 32 bits; `w` signed or not as kRange says.
 template <Range kRange>
 PARE_INLINE __m256i dot4(__m256i w, __m256i q) {
-  const __m256i pairs = kRange == Range::kSigned
+  const __m256i pairs = kRange == Range::kWide
                             ? _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(q, w))
                             : _mm256_maddubs_epi16(w, q);
   return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
@@ -56,7 +57,8 @@ template <Range kRange, int kScaleLen>
 void few(const PlanarForm& form, const PlanarPiece& piece, int64_t columns, const Int8Rows& x,
          int64_t tokens, float* sums) {
   const __m256i sign_bit = _mm256_set1_epi8(-128);
-  const __m256 minus_zero = _mm256_set1_ps(static_cast<float>(bias(form) - form.zero));
+  const __m256 minus_zero =
+      _mm256_set1_ps(static_cast<float>((kRange == Range::kWide ? 128 : 0) - form.zero));
   const int64_t groups = columns / kScaleLen;
   for (int64_t t = 0; t < tokens; ++t) {
     const int8_t* q = x.q + t * x.stride;
@@ -81,7 +83,7 @@ void few(const PlanarForm& form, const PlanarPiece& piece, int64_t columns, cons
     __m256 acc[2] = {correction, _mm256_setzero_ps()};
     const auto step = [&](int64_t c, __m256 * sum) __attribute__((always_inline)) {
       __m256i w = load_bytes(piece.level + c);
-      if constexpr (kRange == Range::kSigned) w = _mm256_xor_si256(w, sign_bit);
+      if constexpr (kRange == Range::kWide) w = _mm256_xor_si256(w, sign_bit);
       const __m256 dots = _mm256_cvtepi32_ps(dot4<kRange>(w, load_bytes(q + c)));
       const float* s = both + c / kScaleLen;
       const __m256 scale = kScaleLen == 32 ? _mm256_broadcast_ss(s)
@@ -100,21 +102,19 @@ void few(const PlanarForm& form, const PlanarPiece& piece, int64_t columns, cons
 }
 
 Core::Few choose_few(const PlanarForm& form) {
-  if (range_of(form) == Range::kSigned) {
-    return form.scale_len == 32 ? few<Range::kSigned, 32> : few<Range::kSigned, 16>;
+  if (range_of(form) == Range::kWide) {
+    return form.scale_len == 32 ? few<Range::kWide, 32> : few<Range::kWide, 16>;
   }
   return form.scale_len == 32 ? few<Range::k127, 32> : few<Range::k127, 16>;
 }
 
 // --- many tokens ---
 
-// Eight rows of eight words, `stride` words apart, as columns; all words are xored with `mask`.
-PARE_INLINE void transpose(const uint32_t* in, int64_t stride, __m256i mask, uint32_t* out) {
+// Eight rows of eight words, `stride` words apart, as columns kRows apart.
+PARE_INLINE void transpose(const uint32_t* in, int64_t stride, uint32_t* out) {
   __m256 a[8], b[8];
 #pragma GCC unroll 8
-  for (int r = 0; r < 8; ++r) {
-    a[r] = _mm256_castsi256_ps(_mm256_xor_si256(load_bytes(in + r * stride), mask));
-  }
+  for (int r = 0; r < 8; ++r) a[r] = _mm256_castsi256_ps(load_bytes(in + r * stride));
 #pragma GCC unroll 4
   for (int r = 0; r < 8; r += 2) {
     b[r] = _mm256_unpacklo_ps(a[r], a[r + 1]);
@@ -130,55 +130,86 @@ PARE_INLINE void transpose(const uint32_t* in, int64_t stride, __m256i mask, uin
   auto* to = reinterpret_cast<float*>(out);
 #pragma GCC unroll 4
   for (int c = 0; c < 4; ++c) {
-    _mm256_store_ps(to + 8 * c, _mm256_permute2f128_ps(a[c], a[4 + c], 0x20));
-    _mm256_store_ps(to + 8 * (4 + c), _mm256_permute2f128_ps(a[c], a[4 + c], 0x31));
+    _mm256_store_ps(to + kRows * c, _mm256_permute2f128_ps(a[c], a[4 + c], 0x20));
+    _mm256_store_ps(to + kRows * (4 + c), _mm256_permute2f128_ps(a[c], a[4 + c], 0x31));
   }
 }
 
-void transpose_words(const void* in, int64_t row_bytes, int64_t words, int mask, void* out) {
+void transpose_words(const void* in, int64_t row_bytes, int64_t words, void* out) {
+  const int64_t stride = row_bytes / 4;
   for (int64_t w = 0; w < words; w += 8) {
-    transpose(static_cast<const uint32_t*>(in) + w, row_bytes / 4, _mm256_set1_epi32(mask),
-              static_cast<uint32_t*>(out) + w * kRows);
+    const auto* from = static_cast<const uint32_t*>(in) + w;
+    auto* to = static_cast<uint32_t*>(out) + w * kRows;
+    transpose(from, stride, to);
+    transpose(from + 8 * stride, stride, to + 8);
   }
 }
 
 void interleave(const PlanarForm& form, const PlanarPiece* rows, int64_t columns,
                 const Panel& out) {
   constexpr int64_t kStride = sizeof(PlanarPiece);
-  const int flip = bias(form) == 0 ? 0 : static_cast<int>(0x80808080u);
-  transpose_words(rows->level, kStride, columns / 4, flip, out.level);
-  transpose_words(rows->scale, kStride, columns / form.scale_len, 0, out.scale);
+  transpose_words(rows->level, kStride, columns / 4, out.level);
+  transpose_words(rows->scale, kStride, columns / form.scale_len, out.scale);
   if (form.offset_len != 0) {
-    transpose_words(rows->offset, kStride, columns / form.offset_len, 0, out.offset);
+    transpose_words(rows->offset, kStride, columns / form.offset_len, out.offset);
   }
 }
+
+int no_bias(const PlanarForm&) { return 0; }
+bool wide(const PlanarForm& form) { return range_of(form) == Range::kWide; }
 
 PARE_INLINE __m256i row_mask(int64_t rows) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(rows)),
                             _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
 
+// Sums of a tile, [tokens][2] registers, in the first-level cache: those of integers need all
+// registers that there are. Hidden from the compiler, which would take half of them into registers
+// and others out.
 template <int kCount>
-PARE_INLINE void begin_sums(const Core::Output& out, __m256* sums) {
-  const __m256i mask = row_mask(out.rows);
-  const __m256 bias_of_rows =
-      out.bias != nullptr ? _mm256_maskload_ps(out.bias, mask) : _mm256_setzero_ps();
-#pragma GCC unroll 4
-  for (int t = 0; t < kCount; ++t) {
-    sums[t] = out.first ? bias_of_rows : _mm256_maskload_ps(out.y + t * out.y_stride, mask);
+class Kept {
+ public:
+  PARE_METHOD Kept() { __asm__("" : "=r"(at_) : "0"(memory_) : "memory"); }
+  Kept(const Kept&) = delete;
+  PARE_METHOD __m256 get(int t, int v) const { return _mm256_load_ps(at_ + 16 * t + 8 * v); }
+  PARE_METHOD void set(int t, int v, __m256 sum) { _mm256_store_ps(at_ + 16 * t + 8 * v, sum); }
+  PARE_METHOD __m256i get_integers(int t, int v) const { return _mm256_castps_si256(get(t, v)); }
+  PARE_METHOD void set(int t, int v, __m256i sum) { set(t, v, _mm256_castsi256_ps(sum)); }
+
+ private:
+  alignas(32) float memory_[16 * kCount];
+  float* at_;
+};
+
+template <int kCount>
+PARE_INLINE void begin_sums(const Core::Output& out, Kept<kCount>& sums) {
+#pragma GCC unroll 2
+  for (int v = 0; v < 2; ++v) {
+    const __m256i mask = row_mask(out.rows - 8 * v);
+    const __m256 bias =
+        out.bias != nullptr ? _mm256_maskload_ps(out.bias + 8 * v, mask) : _mm256_setzero_ps();
+    for (int t = 0; t < kCount; ++t) {
+      const float* y = out.y + t * out.y_stride + 8 * v;
+      sums.set(t, v, out.first ? bias : _mm256_maskload_ps(y, mask));
+    }
   }
 }
 
 template <int kCount>
-PARE_INLINE void end_sums(const Core::Output& out, const __m256* sums) {
-  const __m256i mask = row_mask(out.rows);
-#pragma GCC unroll 4
-  for (int t = 0; t < kCount; ++t) _mm256_maskstore_ps(out.y + t * out.y_stride, mask, sums[t]);
+PARE_INLINE void end_sums(const Core::Output& out, Kept<kCount>& sums) {
+#pragma GCC unroll 2
+  for (int v = 0; v < 2; ++v) {
+    const __m256i mask = row_mask(out.rows - 8 * v);
+    for (int t = 0; t < kCount; ++t) {
+      _mm256_maskstore_ps(out.y + t * out.y_stride + 8 * v, mask, sums.get(t, v));
+    }
+  }
 }
 
-PARE_INLINE __m256i broadcast_word(const int8_t* q) {
+// Four bytes or two 16-bit integers, eight times.
+PARE_INLINE __m256i broadcast_word(const void* p) {
   int32_t word;
-  std::memcpy(&word, q, sizeof word);
+  std::memcpy(&word, p, sizeof word);
   return _mm256_set1_epi32(word);
 }
 
@@ -189,41 +220,76 @@ PARE_INLINE __m256i in_order(__m256i sum) {
   return sum;
 }
 
-// Adds the products of kWords words of levels to integers that begin with `start`.
-template <Range kRange, int kCount, int kWords>
+// Calls finish(t, v, sums) with `start` plus the products of kWords words of levels, rows
+// 8 v .. 8 v + 7, and token t.
+template <Range kRange, int kCount, int kWords, class Finish>
 PARE_INLINE void multiply(const uint8_t* level, const int8_t* q, const int32_t* start,
-                          __m256i* dots) {
-#pragma GCC unroll 4
-  for (int t = 0; t < kCount; ++t) dots[t] = _mm256_set1_epi32(start[t]);
+                          const Finish& finish) {
+  const __m256i ones = _mm256_set1_epi16(1);
   constexpr int kStep = static_cast<int>(kRange);
   if constexpr (kStep <= 1) {
+    __m256i dots[kCount][2];
+#pragma GCC unroll 6
+    for (int t = 0; t < kCount; ++t) dots[t][0] = dots[t][1] = broadcast_word(start + t);
+    const auto add = [&](__m256i w0, __m256i w1, const int8_t* words)
+        __attribute__((always_inline)) {
+      const auto product = [&](__m256i w, __m256i x) __attribute__((always_inline)) {
+        if constexpr (kRange == Range::kWide) return _mm256_madd_epi16(w, x);
+        return _mm256_madd_epi16(_mm256_maddubs_epi16(w, x), ones);
+      };
+#pragma GCC unroll 6
+      for (int t = 0; t < kCount; ++t) {
+        const __m256i x = broadcast_word(words + 4 * t);
+        dots[t][0] = in_order(_mm256_add_epi32(dots[t][0], product(w0, x)));
+        dots[t][1] = in_order(_mm256_add_epi32(dots[t][1], product(w1, x)));
+      }
+    };
 #pragma GCC unroll 8
     for (int k = 0; k < kWords; ++k) {
-      const __m256i w = load_bytes(level + 32 * k);
-#pragma GCC unroll 4
-      for (int t = 0; t < kCount; ++t) {
-        const __m256i x = broadcast_word(q + 4 * (kTokens * k + t));
-        dots[t] = in_order(_mm256_add_epi32(dots[t], dot4<kRange>(w, x)));
+      const __m256i w0 = load_bytes(level + 64 * k), w1 = load_bytes(level + 64 * k + 32);
+      if constexpr (kRange == Range::kWide) {
+        const __m256i even = _mm256_set1_epi16(255);
+        add(_mm256_and_si256(w0, even), _mm256_and_si256(w1, even), q + 8 * kTokens * k);
+        add(_mm256_srli_epi16(w0, 8), _mm256_srli_epi16(w1, 8), q + 8 * kTokens * k + 4 * kTokens);
+      } else {
+        add(w0, w1, q + 4 * kTokens * k);
       }
+    }
+#pragma GCC unroll 6
+    for (int t = 0; t < kCount; ++t) {
+      finish(t, 0, dots[t][0]);
+      finish(t, 1, dots[t][1]);
     }
   } else {
     constexpr int kRun = kStep < kWords ? kStep : kWords;
-#pragma GCC unroll 8
+    Kept<kCount> earlier;
+#pragma GCC unroll 4
     for (int begin = 0; begin < kWords; begin += kRun) {
-      __m256i pairs[kCount];
+      __m256i pairs[kCount][2];
 #pragma GCC unroll 8
       for (int k = begin; k < begin + kRun; ++k) {
-        const __m256i w = load_bytes(level + 32 * k);
-#pragma GCC unroll 4
+        const __m256i w0 = load_bytes(level + 64 * k), w1 = load_bytes(level + 64 * k + 32);
+#pragma GCC unroll 6
         for (int t = 0; t < kCount; ++t) {
           const __m256i x = broadcast_word(q + 4 * (kTokens * k + t));
-          const __m256i two = _mm256_maddubs_epi16(w, x);
-          pairs[t] = in_order(k == begin ? two : _mm256_add_epi16(pairs[t], two));
+          const __m256i p0 = _mm256_maddubs_epi16(w0, x), p1 = _mm256_maddubs_epi16(w1, x);
+          pairs[t][0] = in_order(k == begin ? p0 : _mm256_add_epi16(pairs[t][0], p0));
+          pairs[t][1] = in_order(k == begin ? p1 : _mm256_add_epi16(pairs[t][1], p1));
         }
       }
-#pragma GCC unroll 4
+#pragma GCC unroll 6
       for (int t = 0; t < kCount; ++t) {
-        dots[t] = _mm256_add_epi32(dots[t], _mm256_madd_epi16(pairs[t], _mm256_set1_epi16(1)));
+#pragma GCC unroll 2
+        for (int v = 0; v < 2; ++v) {
+          const __m256i before =
+              begin == 0 ? broadcast_word(start + t) : earlier.get_integers(t, v);
+          const __m256i dots = _mm256_add_epi32(_mm256_madd_epi16(pairs[t][v], ones), before);
+          if (begin + kRun == kWords) {
+            finish(t, v, dots);
+          } else {
+            earlier.set(t, v, dots);
+          }
+        }
       }
     }
   }
@@ -232,7 +298,7 @@ PARE_INLINE void multiply(const uint8_t* level, const int8_t* q, const int32_t* 
 template <Range kRange, int kCount, int kScaleLen, int kOffsetLen>
 PARE_INLINE void many_block(const Panel& panel, int64_t columns, const Int8Tile& x,
                             const Core::Output& out) {
-  __m256 sums[kCount];
+  Kept<kCount> sums;
   begin_sums<kCount>(out, sums);
   const uint8_t* level = panel.level;
   const float* scale = panel.scale;
@@ -244,16 +310,15 @@ PARE_INLINE void many_block(const Panel& panel, int64_t columns, const Int8Tile&
   for (int64_t c = 0; c < columns; c += 32) {
 #pragma GCC unroll 2
     for (int part = 0; part < 32 / kScaleLen; ++part) {
-      __m256i dots[kCount];
-      multiply<kRange, kCount, kScaleLen / 4>(level, q, start, dots);
-      const __m256 s = _mm256_load_ps(scale);
-#pragma GCC unroll 4
-      for (int t = 0; t < kCount; ++t) {
-        const __m256 product = _mm256_mul_ps(_mm256_cvtepi32_ps(dots[t]), s);
-        sums[t] = _mm256_fmadd_ps(product, _mm256_broadcast_ss(x_scale + t), sums[t]);
-      }
+      multiply<kRange, kCount, kScaleLen / 4>(
+          level, q, start, [&](int t, int v, __m256i dots) __attribute__((always_inline)) {
+            const __m256 s = _mm256_load_ps(scale + 8 * v);
+            const __m256 product = _mm256_mul_ps(_mm256_cvtepi32_ps(dots), s);
+            sums.set(t, v,
+                     _mm256_fmadd_ps(product, _mm256_broadcast_ss(x_scale + t), sums.get(t, v)));
+          });
       level += kScaleLen * kRows;
-      q += kScaleLen * kTokens;
+      q += kScaleLen * kTokens * (kRange == Range::kWide ? 2 : 1);
       scale += kRows;
       start += kTokens;
     }
@@ -261,10 +326,12 @@ PARE_INLINE void many_block(const Panel& panel, int64_t columns, const Int8Tile&
     if constexpr (kOffsetLen != 0) {
 #pragma GCC unroll 2
       for (int part = 0; part < 32 / kOffsetLen; ++part) {
-        const __m256 o = _mm256_load_ps(offset);
-#pragma GCC unroll 4
+        const __m256 o0 = _mm256_load_ps(offset), o1 = _mm256_load_ps(offset + 8);
+#pragma GCC unroll 6
         for (int t = 0; t < kCount; ++t) {
-          sums[t] = _mm256_fmadd_ps(o, _mm256_broadcast_ss(x_sum + t), sums[t]);
+          const __m256 s = _mm256_broadcast_ss(x_sum + t);
+          sums.set(t, 0, _mm256_fmadd_ps(o0, s, sums.get(t, 0)));
+          sums.set(t, 1, _mm256_fmadd_ps(o1, s, sums.get(t, 1)));
         }
         offset += kRows;
         x_sum += kTokens;
@@ -274,18 +341,27 @@ PARE_INLINE void many_block(const Panel& panel, int64_t columns, const Int8Tile&
   end_sums<kCount>(out, sums);
 }
 
+Core::Output advanced(const Core::Output& out, int64_t tokens) {
+  Core::Output next = out;
+  next.y += tokens * out.y_stride;
+  return next;
+}
+
 template <Range kRange, int kScaleLen, int kOffsetLen>
 void many(const Panel& panel, int64_t columns, const Int8Tile& x, int64_t tokens,
           const Core::Output& out) {
   if (tokens == kTokens) {
     return many_block<kRange, kTokens, kScaleLen, kOffsetLen>(panel, columns, x, out);
   }
-  for (int64_t t = 0; t < tokens; ++t) {
-    Core::Output one = out;
-    one.y += t * out.y_stride;
-    const Int8Tile from = {x.q + 4 * t, x.scale + t, x.start + t,
-                           kOffsetLen == 0 ? nullptr : x.sum + t};
-    many_block<kRange, 1, kScaleLen, kOffsetLen>(panel, columns, from, one);
+  int64_t t = 0;
+  const auto from = [&] {
+    return Int8Tile{x.q + 4 * t, x.scale + t, x.start + t, kOffsetLen == 0 ? nullptr : x.sum + t};
+  };
+  for (; t + 2 <= tokens; t += 2) {
+    many_block<kRange, 2, kScaleLen, kOffsetLen>(panel, columns, from(), advanced(out, t));
+  }
+  if (t < tokens) {
+    many_block<kRange, 1, kScaleLen, kOffsetLen>(panel, columns, from(), advanced(out, t));
   }
 }
 
@@ -298,10 +374,12 @@ Core::Many choose_many_in(const PlanarForm& form) {
 
 Core::Many choose_many(const PlanarForm& form) {
   switch (range_of(form)) {
-    case Range::kSigned:
-      return choose_many_in<Range::kSigned>(form);
+    case Range::kWide:
+      return choose_many_in<Range::kWide>(form);
     case Range::k127:
       return choose_many_in<Range::k127>(form);
+    case Range::k64:
+      return choose_many_in<Range::k64>(form);
     case Range::k32:
       return choose_many_in<Range::k32>(form);
     case Range::k16:
@@ -313,32 +391,39 @@ Core::Many choose_many(const PlanarForm& form) {
 // --- float weights ---
 
 void interleave_floats(const float* rows, int64_t row_stride, int64_t columns, float* out) {
-  transpose_words(rows, 4 * row_stride, columns, 0, out);
+  transpose_words(rows, 4 * row_stride, columns, out);
 }
 
 template <int kCount>
 PARE_INLINE void many_floats_block(const float* panel, int64_t columns, const float* x,
                                    const Core::Output& out) {
-  __m256 sums[kCount];
-  begin_sums<kCount>(out, sums);
+  Kept<kCount> kept;
+  begin_sums<kCount>(out, kept);
+  __m256 sums[kCount][2];
+#pragma GCC unroll 6
+  for (int t = 0; t < kCount; ++t) sums[t][0] = kept.get(t, 0), sums[t][1] = kept.get(t, 1);
   for (int64_t c = 0; c < columns; ++c) {
-    const __m256 w = _mm256_load_ps(panel + c * kRows);
-#pragma GCC unroll 4
+    const __m256 w0 = _mm256_load_ps(panel + c * kRows), w1 = _mm256_load_ps(panel + c * kRows + 8);
+#pragma GCC unroll 6
     for (int t = 0; t < kCount; ++t) {
-      sums[t] = _mm256_fmadd_ps(w, _mm256_broadcast_ss(x + c * kTokens + t), sums[t]);
+      const __m256 v = _mm256_broadcast_ss(x + c * kTokens + t);
+      sums[t][0] = _mm256_fmadd_ps(w0, v, sums[t][0]);
+      sums[t][1] = _mm256_fmadd_ps(w1, v, sums[t][1]);
     }
   }
-  end_sums<kCount>(out, sums);
+#pragma GCC unroll 6
+  for (int t = 0; t < kCount; ++t) kept.set(t, 0, sums[t][0]), kept.set(t, 1, sums[t][1]);
+  end_sums<kCount>(out, kept);
 }
 
 void many_floats(const float* panel, int64_t columns, const float* tile, int64_t tokens,
                  const Core::Output& out) {
   if (tokens == kTokens) return many_floats_block<kTokens>(panel, columns, tile, out);
-  for (int64_t t = 0; t < tokens; ++t) {
-    Core::Output one = out;
-    one.y += t * out.y_stride;
-    many_floats_block<1>(panel, columns, tile + t, one);
+  int64_t t = 0;
+  for (; t + 2 <= tokens; t += 2) {
+    many_floats_block<2>(panel, columns, tile + t, advanced(out, t));
   }
+  if (t < tokens) many_floats_block<1>(panel, columns, tile + t, advanced(out, t));
 }
 
 }  // namespace
@@ -354,7 +439,8 @@ const Core& avx2_core() {
                             .tile_tokens = kTokens,
                             .few_tokens = 3,
                             .few = choose_few,
-                            .bias = bias,
+                            .bias = no_bias,
+                            .wide = wide,
                             .interleave = interleave,
                             .many = choose_many,
                             .interleave_floats = interleave_floats,

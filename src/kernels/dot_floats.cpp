@@ -34,7 +34,8 @@ template <class T, size_t kTokens>
 HWY_INLINE void dot_row(const T* w, size_t columns, const float* x, size_t x_stride, float* y,
                         size_t y_stride) {
   const Floats d;
-  constexpr size_t kParts = 4;  // sums of each token, so that one need not wait for another
+  // Sums of each token, so that one need not wait for another; all of them in registers.
+  constexpr size_t kParts = kTokens == 4 && HWY_TARGET == HWY_AVX2 ? 2 : 4;
   const size_t lanes = hn::Lanes(d);
   V sums[kTokens][kParts];
   for (size_t t = 0; t < kTokens; ++t) {
@@ -54,7 +55,8 @@ HWY_INLINE void dot_row(const T* w, size_t columns, const float* x, size_t x_str
     }
   }
   for (size_t t = 0; t < kTokens; ++t) {
-    const V all = hn::Add(hn::Add(sums[t][0], sums[t][1]), hn::Add(sums[t][2], sums[t][3]));
+    V all = hn::Add(sums[t][0], sums[t][1]);
+    if constexpr (kParts == 4) all = hn::Add(all, hn::Add(sums[t][2], sums[t][3]));
     float sum = hn::GetLane(hn::SumOfLanes(d, all));
     if (c < columns) {
       // The last columns, behind zeros.
