@@ -72,6 +72,10 @@ class Job {
     if (args_.plan.empty() && args_.search.fit.empty()) {
       return invalid_argument("--fit SIZE or --plan FILE is needed");
     }
+    SearchTask task;
+    if (args_.plan.empty()) {
+      PARE_ASSIGN_OR_RETURN(task, search_task(args_.search, *model_));
+    }
     // Held-out windows are put aside before anything is measured.
     CalibrationText text = args_.search.calibration;
     if (args_.eval_text.empty()) text.chunks += args_.eval_chunks;
@@ -86,7 +90,7 @@ class Job {
     if (!args_.plan.empty()) return read_plan(std::move(windows), std::move(description));
     SearchOptions search = args_.search;
     search.scratch = args_.output + ".scratch.gguf";
-    PARE_ASSIGN_OR_RETURN(found_, search_plan(search, model_, std::move(windows),
+    PARE_ASSIGN_OR_RETURN(found_, search_plan(search, task, model_, std::move(windows),
                                               std::move(description), *backend_, pool_, progress_));
     return {};
   }

@@ -24,6 +24,7 @@ Status make_plan(const Args& args) {
   ThreadPool pool(args.common.threads);
   PARE_ASSIGN_OR_RETURN(Model opened, open_model(args.model));
   const auto model = std::make_shared<const Model>(std::move(opened));
+  PARE_ASSIGN_OR_RETURN(const SearchTask task, search_task(args.search, *model));
   PARE_ASSIGN_OR_RETURN(Backend* const backend, load_backend());
   std::string description;
   PARE_ASSIGN_OR_RETURN(
@@ -34,7 +35,7 @@ Status make_plan(const Args& args) {
                        ? (std::filesystem::temp_directory_path() / "pare-plan").string()
                        : args.output;
   search.scratch += fmt::format(".{}.scratch.gguf", getpid());
-  PARE_ASSIGN_OR_RETURN(SearchOutcome outcome, search_plan(search, model, std::move(windows),
+  PARE_ASSIGN_OR_RETURN(SearchOutcome outcome, search_plan(search, task, model, std::move(windows),
                                                            description, *backend, pool, progress));
   outcome.plan.command = fmt::format("pare plan {} --fit {}", args.model, args.search.fit);
   if (!args.output.empty()) {

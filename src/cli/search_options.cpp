@@ -22,6 +22,8 @@ void add_search_options(CLI::App& app, SearchOptions& options) {
                "Round to nearest instead of error-compensated rounding: faster, worse");
 }
 
+namespace {
+
 Result<uint64_t> budget_bytes(const std::string& fit, const Model& model) {
   Budget budget;
   if (!parse_budget(fit, &budget)) {
@@ -36,14 +38,13 @@ Result<uint64_t> budget_bytes(const std::string& fit, const Model& model) {
   return static_cast<uint64_t>(weights * budget.bits_per_weight / 8.0);
 }
 
-Result<SearchOutcome> search_plan(const SearchOptions& options, std::shared_ptr<const Model> model,
-                                  TokenWindows windows, std::string description, Backend& backend,
-                                  ThreadPool& pool, Progress& progress) {
-  SearchOutcome out;
-  out.windows = std::move(windows);
-  out.description = std::move(description);
-  PARE_ASSIGN_OR_RETURN(const uint64_t budget, budget_bytes(options.fit, *model));
-  ProbeOptions probe{.codecs = default_candidates(), .forced = {}, .gptq = !options.no_gptq};
+}  // namespace
+
+Result<SearchTask> search_task(const SearchOptions& options, const Model& model) {
+  SearchTask task;
+  PARE_ASSIGN_OR_RETURN(task.budget, budget_bytes(options.fit, model));
+  ProbeOptions& probe = task.probe;
+  probe = {.codecs = default_candidates(), .forced = {}, .gptq = !options.no_gptq};
   if (!options.candidates.empty()) {
     probe.codecs.clear();
     for (const std::string& name : options.candidates) {
@@ -54,15 +55,27 @@ Result<SearchOutcome> search_plan(const SearchOptions& options, std::shared_ptr<
       probe.codecs.push_back(found->id);
     }
   }
-  PARE_ASSIGN_OR_RETURN(probe.forced, user_choices(options.user, *model));
+  PARE_ASSIGN_OR_RETURN(probe.forced, user_choices(options.user, model));
+  PARE_ASSIGN_OR_RETURN(const auto table, list_candidates(model, probe));
+  PARE_RETURN_IF_ERROR(solve_plan(model, table, task.budget, {}).status());
+  return task;
+}
+
+Result<SearchOutcome> search_plan(const SearchOptions& options, const SearchTask& task,
+                                  std::shared_ptr<const Model> model, TokenWindows windows,
+                                  std::string description, Backend& backend, ThreadPool& pool,
+                                  Progress& progress) {
+  SearchOutcome out;
+  out.windows = std::move(windows);
+  out.description = std::move(description);
   if (options.stats.empty()) {
     PARE_ASSIGN_OR_RETURN(out.stats, backend.calibrate(model, out.windows, true, pool, progress));
     out.stats.dataset = out.description;
   } else {
     PARE_ASSIGN_OR_RETURN(out.stats, read_stats(options.stats));
   }
-  PARE_ASSIGN_OR_RETURN(out.table, probe_candidates(*model, out.stats, probe, pool, progress));
-  PARE_ASSIGN_OR_RETURN(out.plan, solve_plan(*model, out.table, budget, {}));
+  PARE_ASSIGN_OR_RETURN(out.table, probe_candidates(*model, out.stats, task.probe, pool, progress));
+  PARE_ASSIGN_OR_RETURN(out.plan, solve_plan(*model, out.table, task.budget, {}));
   if (options.refine > 0) {
     PARE_ASSIGN_OR_RETURN(
         out.plan,

@@ -32,12 +32,18 @@ struct SearchOutcome {
   Plan plan;
 };
 
-// The budget in bytes of the whole file: bits per weight are of all weights together.
-Result<uint64_t> budget_bytes(const std::string& fit, const Model& model);
+// What is searched, and within how many bytes.
+struct SearchTask {
+  uint64_t budget;  // of the whole file: bits per weight are of all weights together
+  ProbeOptions probe;
+};
+// Refuses what cannot be done, a size that no types reach among it, before anything is measured.
+Result<SearchTask> search_task(const SearchOptions& options, const Model& model);
 
 // windows: calibration tokens, and one line that says what they are.
-Result<SearchOutcome> search_plan(const SearchOptions& options, std::shared_ptr<const Model> model,
-                                  TokenWindows windows, std::string description, Backend& backend,
-                                  ThreadPool& pool, Progress& progress);
+Result<SearchOutcome> search_plan(const SearchOptions& options, const SearchTask& task,
+                                  std::shared_ptr<const Model> model, TokenWindows windows,
+                                  std::string description, Backend& backend, ThreadPool& pool,
+                                  Progress& progress);
 
 }  // namespace pare::cli

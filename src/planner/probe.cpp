@@ -113,19 +113,12 @@ ErrorWeights error_weights(const Model& model, const CalibrationStats& stats, in
   return weights;
 }
 
-Result<std::vector<TensorCandidates>> probe_candidates(const Model& model,
-                                                       const CalibrationStats& stats,
-                                                       const ProbeOptions& options,
-                                                       ThreadPool& pool, Progress& progress) {
+Result<std::vector<TensorCandidates>> list_candidates(const Model& model,
+                                                      const ProbeOptions& options) {
   const auto tensors = model.tensors->tensors();
   PARE_ASSIGN_OR_RETURN(const uint64_t alignment, gguf::alignment_of(model.metadata));
-  const bool has_gradients =
-      std::any_of(stats.tensors.begin(), stats.tensors.end(),
-                  [](const auto& item) { return !item.second.out_grad2.empty(); });
   std::vector<TensorCandidates> table(tensors.size());
-  progress.begin("probe", tensors.size(), "tensors");
   for (size_t i = 0; i < tensors.size(); ++i) {
-    if (progress.stop_requested()) return cancelled("stopped while probing");
     const TensorInfo& info = tensors[i];
     table[i].tensor = i;
     const int32_t d = model.desc.find(info.name);
@@ -139,15 +132,32 @@ Result<std::vector<TensorCandidates>> probe_candidates(const Model& model,
         if (codec(id).divides(info.shape.columns())) ids.push_back(id);
       }
     }
-    if (ids.empty()) {
-      // Kept: vectors as F32, as every runtime wants them.
-      const bool as_f32 = info.shape.rank() < 2 && info.codec != CodecId::kF32;
-      const CodecId id = as_f32 ? CodecId::kF32 : info.codec;
-      table[i].candidates.push_back({id, as_f32 ? Method::kRtn : Method::kKeep,
+    // Others are kept: vectors as F32, as every runtime wants them.
+    if (ids.empty()) ids = {info.shape.rank() < 2 ? CodecId::kF32 : info.codec};
+    for (CodecId id : ids) {
+      table[i].candidates.push_back({id, id == info.codec ? Method::kKeep : Method::kRtn,
                                      gguf::align_up(codec(id).tensor_bytes(info.shape), alignment),
                                      0.0});
-      continue;
     }
+  }
+  return table;
+}
+
+Result<std::vector<TensorCandidates>> probe_candidates(const Model& model,
+                                                       const CalibrationStats& stats,
+                                                       const ProbeOptions& options,
+                                                       ThreadPool& pool, Progress& progress) {
+  const auto tensors = model.tensors->tensors();
+  PARE_ASSIGN_OR_RETURN(std::vector<TensorCandidates> table, list_candidates(model, options));
+  const bool has_gradients =
+      std::any_of(stats.tensors.begin(), stats.tensors.end(),
+                  [](const auto& item) { return !item.second.out_grad2.empty(); });
+  progress.begin("probe", tensors.size(), "tensors");
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    if (progress.stop_requested()) return cancelled("stopped while probing");
+    const TensorInfo& info = tensors[i];
+    if (info.shape.rank() < 2) continue;
+    const int32_t d = model.desc.find(info.name);
     const ErrorWeights weights =
         d >= 0 ? error_weights(model, stats, d, options.gptq) : ErrorWeights{};
     const TensorStats* measured = d >= 0 ? stats.find(info.name) : nullptr;
@@ -156,22 +166,16 @@ Result<std::vector<TensorCandidates>> probe_candidates(const Model& model,
         sampled_rows(info.shape.rows(), options.sample_rows,
                      measured != nullptr ? measured->out_grad2 : std::vector<float>{});
     PARE_ASSIGN_OR_RETURN(const PackedTensor source, model.tensors->read(i));
-    for (CodecId id : ids) {
-      const Codec& c = codec(id);
-      Candidate candidate{id, Method::kRtn, gguf::align_up(c.tensor_bytes(info.shape), alignment),
-                          0.0};
-      if (id == info.codec) {
-        candidate.method = Method::kKeep;
-      } else {
-        const RowError mean = sample_error(source, c, weights.columns, rows, pool);
-        candidate.cost = has_gradients       ? 0.5 * weights.rows * mean.error
-                         : mean.energy > 0.0 ? mean.error / mean.energy
-                                             : 0.0;
-        if (compensated && c.grid != nullptr && c.grid->round_unit() == 1) {
-          candidate.method = Method::kGptq;
-        }
+    for (Candidate& candidate : table[i].candidates) {
+      if (candidate.method == Method::kKeep) continue;
+      const Codec& c = codec(candidate.codec);
+      const RowError mean = sample_error(source, c, weights.columns, rows, pool);
+      candidate.cost = has_gradients       ? 0.5 * weights.rows * mean.error
+                       : mean.energy > 0.0 ? mean.error / mean.energy
+                                           : 0.0;
+      if (compensated && c.grid != nullptr && c.grid->round_unit() == 1) {
+        candidate.method = Method::kGptq;
       }
-      table[i].candidates.push_back(candidate);
     }
     model.tensors->release(i);
     progress.advance(i + 1);

@@ -50,7 +50,12 @@ struct ProbeOptions {
 // The types that the search tries by default.
 std::vector<CodecId> default_candidates();
 
-// One entry per source tensor. Tensors that are not quantizable keep their form (1-D: F32).
+// One entry per source tensor, with exact bytes and costs of 0; no weight is read. Tensors that are
+// not quantizable keep their form (1-D: F32).
+Result<std::vector<TensorCandidates>> list_candidates(const Model& model,
+                                                      const ProbeOptions& options);
+
+// The same, with costs.
 Result<std::vector<TensorCandidates>> probe_candidates(const Model& model,
                                                        const CalibrationStats& stats,
                                                        const ProbeOptions& options,
