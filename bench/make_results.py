@@ -24,13 +24,14 @@ def load(folder: pathlib.Path, name: str) -> dict | None:
     return json.loads(path.read_text()) if path.exists() else None
 
 
-def where(measured: dict) -> str:
-    machine = measured["machine"]
-    return f"{machine['cpu']}, {machine['processors']} processors"
+def by_machine(records: list[dict], section) -> str:
+    """What section(records) gives for those of each machine."""
+    machines = dict.fromkeys(r["machine"] for r in records)
+    return "\n".join(f"On {machine}:\n\n" + section([r for r in records if r["machine"] == machine])
+                     for machine in machines)
 
 
-def quality(measured: dict) -> str:
-    records = measured["records"]
+def quality_of_machine(records: list[dict]) -> str:
     theirs = {(r["twin"], r["type"]): r for r in records if r["maker"] == "llama-quantize"}
     rows = []
     for r in records:
@@ -44,18 +45,33 @@ def quality(measured: dict) -> str:
                      f"{r['seconds']:.1f}", f"{r['peak_bytes'] / MIB:.0f}"])
     order = {key: i for i, key in enumerate(theirs)}
     rows.sort(key=lambda row: order[row[0], row[1]])
+    return table(["model", "size of", "made by", "bytes", "KL weights", "ratio", "KL run", "ratio",
+                  "PPL run", "same top-1", "seconds", "peak MiB"], rows)
+
+
+def quality(records: list[dict]) -> str:
     return ("## Quality at equal size\n\n"
             "Mean KL divergence from the F16 model, by llama-perplexity, on text that no program "
             "has seen. *Weights*: dequantized to F32 first. *Run*: as llama.cpp runs the file, "
             "with int8 activations. Ratios are to llama-quantize's file of the same row. "
             "Seconds are upper bounds: the machine had other work. "
-            f"`bench/quality_vs_llama.py`; {where(measured)}.\n\n"
-            + table(["model", "size of", "made by", "bytes", "KL weights", "ratio", "KL run",
-                     "ratio", "PPL run", "same top-1", "seconds", "peak MiB"], rows))
+            "`bench/quality_vs_llama.py`.\n\n" + by_machine(records, quality_of_machine))
 
 
-def speed(measured: dict) -> str:
-    records = measured["records"]
+def truth(records: list[dict]) -> str:
+    rows = [[r["twin"], r["type"], *(f"{r[p]['kl']:.5f} ± {r[p]['kl_error']:.5f}"
+                                     for p in ("llama.cpp", "pare")),
+             f"{r['pare']['kl'] / r['llama.cpp']['kl']:.3f}",
+             *(f"{r[p]['same_top']:.1f} %" for p in ("llama.cpp", "pare"))] for r in records]
+    return ("## Truth of the run\n\n"
+            "Mean KL divergence of running a file, activations rounded to bytes, from the same file "
+            "dequantized to F32: llama.cpp's run from llama.cpp's, pare's from pare's, on the same "
+            "text. `bench/truth_vs_llama.py`.\n\n"
+            + table(["model", "type", "llama.cpp", "pare", "ratio", "llama.cpp: same top-1",
+                     "pare: same top-1"], rows))
+
+
+def speed_of_machine(records: list[dict]) -> str:
     theirs = {(r["type"], r["threads"]): r for r in records if r["maker"] == "llama-quantize"}
     rows = []
     for r in records:
@@ -65,27 +81,35 @@ def speed(measured: dict) -> str:
                      f"{r['peak_bytes'] / MIB:.0f}", f"{r['bytes']:,}"])
     order = {key[0]: i for i, key in enumerate(theirs)}
     rows.sort(key=lambda row: order[row[0]])
+    return table(["type", "made by", "threads", "seconds", "ratio", "peak MiB", "bytes"], rows)
+
+
+def speed(records: list[dict]) -> str:
     return ("## Speed and memory\n\n"
             "A random Llama of 1.1 B parameters: pare from its BF16 Hugging Face directory, "
             "llama-quantize from an F16 GGUF of it. Fastest of "
             f"{records[0]['repeats']} interleaved runs. "
-            f"`bench/speed_vs_llama.py`; {where(measured)}.\n\n"
-            + table(["type", "made by", "threads", "seconds", "ratio", "peak MiB", "bytes"], rows))
+            "`bench/speed_vs_llama.py`.\n\n" + by_machine(records, speed_of_machine))
 
 
-def engine(measured: dict) -> str:
+def engine(records: list[dict]) -> str:
     parts = ["## Running models\n\n"
              "A random Llama of 1.1 B parameters whose matrices are all of one type, in tokens per "
              "second; ratios are of pare to the other. Programs take turns; medians. *Read* is "
              "what pare reads while it decodes, and its share of what the machine's threads read "
              "from an array, best of the same runs (both vary by a third on this machine). "
-             f"`bench/engine_vs_llama.py`; {where(measured)}.\n\n"]
+             "`bench/engine_vs_llama.py`.\n"]
+    return "\n".join(parts + [by_machine(records, engine_of_machine)])
+
+
+def engine_of_machine(records: list[dict]) -> str:
+    parts = []
     def test(r: dict) -> tuple:
         return r["depth"], r["prefill"], r["decode"], -r["repeats"], r["threads"]
 
-    for depth, prefill, decode, minus_rounds, threads in sorted(set(map(test, measured["records"]))):
+    for depth, prefill, decode, minus_rounds, threads in sorted(set(map(test, records))):
         rows = []
-        for r in measured["records"]:
+        for r in records:
             if test(r) != (depth, prefill, decode, minus_rounds, threads):
                 continue
             ours, row = r["programs"]["pare"], [r["type"]]
@@ -109,7 +133,7 @@ def engine(measured: dict) -> str:
     return "".join(parts).rstrip("\n") + "\n"
 
 
-SECTIONS = {"quality": quality, "speed": speed, "engine": engine}
+SECTIONS = {"quality": quality, "speed": speed, "engine": engine, "truth": truth}
 
 
 def page(folder: pathlib.Path) -> str:
@@ -117,7 +141,7 @@ def page(folder: pathlib.Path) -> str:
              "Made by `bench/make_results.py` from the records in `bench/results/`; do not edit.\n"]
     for name, section in SECTIONS.items():
         if measured := load(folder, name):
-            parts.append(section(measured))
+            parts.append(section(measured["records"]))
     return "\n".join(parts)
 
 

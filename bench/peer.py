@@ -113,30 +113,39 @@ def make_twins(names: list[str], folder: pathlib.Path, ggufs: pathlib.Path) -> N
                     "--out", folder, "--gguf-out", ggufs], check=True)
 
 
-def machine() -> dict:
-    model = platform.processor() or platform.machine()
+LEVELS = {"amx_int8": "AMX", "avx512_vnni": "AVX-512 VNNI", "avx2": "AVX2", "asimddp": "dot products"}
+
+
+def machine() -> str:
+    """Processors, and the best of their instructions that matter here."""
     try:
-        model = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())[1]
-    except (OSError, TypeError):
-        pass
-    return {"cpu": model, "processors": len(os.sched_getaffinity(0))}
+        text = pathlib.Path("/proc/cpuinfo").read_text()
+    except OSError:
+        text = ""
+    name = re.search(r"model name\s*: (.*)", text)
+    flags = set(text.split())
+    level = next((LEVELS[flag] for flag in LEVELS if flag in flags), "")
+    return (f"{len(os.sched_getaffinity(0))} processors of {name[1] if name else platform.machine()}"
+            + (f" with {level}" if level else ""))
 
 
 class Results:
-    """Records of one measurement, kept in bench/results/NAME.json; written after each one."""
+    """Records of one measurement, kept in bench/results/NAME.json; written after each one. Those of
+    another machine stay beside them."""
 
     def __init__(self, path: pathlib.Path, key: tuple[str, ...]):
-        self.path, self.key = path, key
+        self.path, self.key, self.machine = path, (*key, "machine"), machine()
         self.records = json.loads(path.read_text())["records"] if path.exists() else []
 
     def find(self, **key) -> dict | None:
+        key["machine"] = self.machine
         return next((r for r in self.records if all(r[k] == key[k] for k in self.key)), None)
 
     def add(self, record: dict) -> None:
+        record["machine"] = self.machine
         self.records = [r for r in self.records if any(r[k] != record[k] for k in self.key)]
         self.records.append(record)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         partial = self.path.with_name(self.path.name + ".part")
-        partial.write_text(json.dumps({"machine": machine(), "records": self.records}, indent=1)
-                           + "\n")
+        partial.write_text(json.dumps({"records": self.records}, indent=1) + "\n")
         partial.replace(self.path)
