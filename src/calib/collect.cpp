@@ -105,12 +105,10 @@ class StatsCollector {
     const int blocks = static_cast<int>(model_.desc().graph.blocks.size());
     progress_.begin("calibrate", static_cast<uint64_t>(blocks * (options_.gradients ? 2 : 1)),
                     "blocks");
-    // The backward pass needs every block's input. What is kept is the input of every stride-th
-    // block; those between are made again, one stride at a time: memory of 2 sqrt(blocks) streams.
-    const int stride = static_cast<int>(std::ceil(std::sqrt(blocks)));
-    std::vector<Streams> checkpoints;
     PARE_ASSIGN_OR_RETURN(Streams streams,
                           embed_windows(model_, windows_, pool_, Progress::silent()));
+    const int stride = checkpoint_stride(streams);
+    std::vector<Streams> checkpoints;  // the input of every stride-th block
     for (int b = 0; b < blocks; ++b) {
       if (options_.gradients && b % stride == 0) checkpoints.push_back(followed_only(streams));
       PARE_RETURN_IF_ERROR(forward(b, streams));
@@ -136,9 +134,19 @@ class StatsCollector {
   Streams followed_only(const Streams& streams) const {
     Streams kept(streams.size());
     for (size_t w = 0; w < streams.size(); ++w) {
-      if (followed(w)) kept[w] = streams[w];
+      if (followed(w)) kept[w] = streams[w].to(torch::kBFloat16);
     }
     return kept;
+  }
+  // With a stride of sqrt(blocks), 2 sqrt(blocks) inputs are in memory at most.
+  int checkpoint_stride(const Streams& streams) const {
+    int64_t bytes = 0;
+    for (size_t w = 0; w < streams.size(); ++w) {
+      if (followed(w)) bytes += 2 * streams[w].numel();
+    }
+    const auto blocks = static_cast<int64_t>(model_.desc().graph.blocks.size());
+    if (bytes * blocks <= options_.kept_bytes) return 1;
+    return static_cast<int>(std::ceil(std::sqrt(blocks)));
   }
 
   Status forward(int block, Streams& streams) {
@@ -234,10 +242,11 @@ class StatsCollector {
           for_each_window(windows_.size(), pool_, progress_, [&](size_t w, int) -> Status {
             if (!followed(w)) return {};
             torch::NoGradGuard no_grad;
-            kept[w] = streams[w].to(torch::kBFloat16);
-            if (b + 1 < end) {
-              PARE_ASSIGN_OR_RETURN(streams[w], model_.block(b, streams[w]));
-            }
+            kept[w] = streams[w];
+            if (b + 1 == end) return {};
+            PARE_ASSIGN_OR_RETURN(const torch::Tensor next,
+                                  model_.block(b, streams[w].to(torch::kFloat32)));
+            streams[w] = next.to(torch::kBFloat16);
             return {};
           }));
       if (b + 1 < end) model_.release_block(b);
@@ -428,14 +437,15 @@ Status run_block(TorchModel& model, int index, Streams& streams, SiteMoments* mo
   return {};
 }
 
-Result<SiteMoments> output_moments(TorchModel& model, const Streams& streams, ThreadPool& pool,
-                                   Progress& progress) {
+Result<SiteMoments> output_moments(TorchModel& model, int32_t output, const Streams& streams,
+                                   ThreadPool& pool, Progress& progress) {
   LaneSums sums;
   const auto sites = first_readers(model.desc(), -1);
   PARE_RETURN_IF_ERROR(
       for_each_window(streams.size(), pool, progress, [&](size_t w, int lane) -> Status {
         torch::NoGradGuard no_grad;
         TorchHooks hooks;
+        hooks.stop_at = output;
         hooks.on_linear = [&](const Op& op, const torch::Tensor& input, torch::Tensor&) {
           const auto site = sites.find(op.weight);
           if (site != sites.end()) sums.add_second_moment(lane, site->second, flat(input));

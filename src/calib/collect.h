@@ -46,15 +46,19 @@ struct SiteMoments {
 Status run_block(TorchModel& model, int index, Streams& streams, SiteMoments* moments,
                  ThreadPool& pool, Progress& progress);
 
-// The same at the sites outside blocks (the output matrix), from the last block's streams.
-Result<SiteMoments> output_moments(TorchModel& model, const Streams& streams, ThreadPool& pool,
-                                   Progress& progress);
+// The same at the sites outside blocks, up to and with the one that `output` reads (the output
+// matrix, whose products are not made), from the last block's streams.
+Result<SiteMoments> output_moments(TorchModel& model, int32_t output, const Streams& streams,
+                                   ThreadPool& pool, Progress& progress);
 
 struct CollectOptions {
   bool pivots = true;     // measure in_pivot: full second moments, one block at a time
   bool gradients = true;  // measure out_grad2: a backward pass
   // Windows of the backward pass, spread over all: squared gradients average quickly.
   size_t gradient_windows = 12;
+  // What inputs of blocks may take that are kept for it; if they would take more, some are kept
+  // and the others made again.
+  int64_t kept_bytes = int64_t{320} << 20;
   uint64_t seed = 1;  // of the tokens sampled for the Fisher information
 };
 

@@ -30,10 +30,13 @@ class TorchBackend final : public Backend {
                               int32_t bos, uint64_t seed, ThreadPool& pool,
                               Progress& progress) override {
     // Every token needs every weight: decoding them each time would take the most of the time.
-    PARE_ASSIGN_OR_RETURN(auto torch_model, open(std::move(model), kSamplingBytes));
-    return sample_windows(*torch_model,
-                          {.windows = count, .length = length, .first = bos, .seed = seed}, pool,
-                          progress);
+    PARE_ASSIGN_OR_RETURN(auto torch_model, open(model, kSamplingBytes));
+    auto windows = sample_windows(*torch_model,
+                                  {.windows = count, .length = length, .first = bos, .seed = seed},
+                                  pool, progress);
+    // The whole model has been read: its pages need not stay.
+    for (size_t i = 0; i < model->tensors->tensors().size(); ++i) model->tensors->release(i);
+    return windows;
   }
 
   Result<std::unique_ptr<Encoder>> make_encoder(std::shared_ptr<const Model> model,

@@ -7,6 +7,12 @@
 #include "planner/probe.h"
 
 namespace pare {
+namespace {
+
+// Rows of a matrix outside blocks that are floats at a time: vocabularies are large.
+constexpr int64_t kOutsideRows = 4096;
+
+}  // namespace
 
 BlockEncoder::BlockEncoder(std::shared_ptr<TorchModel> torch_model,
                            std::shared_ptr<const Model> model, Plan plan, CalibrationStats stats,
@@ -42,7 +48,8 @@ Status BlockEncoder::encode(size_t index, const Write& write) {
     const int block = model_->desc.tensors[static_cast<size_t>(tensor)].block;
     PARE_RETURN_IF_ERROR(
         enter_block(block >= 0 ? block : static_cast<int>(model_->desc.graph.blocks.size())));
-    PARE_RETURN_IF_ERROR(block >= 0 ? encode_block(block) : encode_outside(tensor));
+    if (block < 0) return encode_outside(tensor, write);
+    PARE_RETURN_IF_ERROR(encode_block(block));
   }
   const auto ready = ready_.find(index);
   if (ready == ready_.end()) return internal_error("was not encoded with its block");
@@ -98,8 +105,31 @@ Status BlockEncoder::encode_block(int block) {
   return {};
 }
 
-Status BlockEncoder::encode_outside(int32_t tensor) {
-  PARE_ASSIGN_OR_RETURN(SiteMoments moments, output_moments(*torch_, streams_, pool_, progress_));
+Status BlockEncoder::encode_outside(int32_t tensor, const Write& write) {
+  PARE_ASSIGN_OR_RETURN(const HessianFactor factor, outside_factor(tensor));
+  const size_t index = plan_index(tensor);
+  PARE_ASSIGN_OR_RETURN(const PackedTensor source, model_->tensors->read(index));
+  const int64_t rows = source.shape.rows();
+  for (int64_t begin = 0; begin < rows; begin += kOutsideRows) {
+    const int64_t count = std::min(kOutsideRows, rows - begin);
+    PARE_ASSIGN_OR_RETURN(const torch::Tensor weight,
+                          decode_tensor({.codec = source.codec,
+                                         .shape = {count, source.shape.columns()},
+                                         .bytes = source.row_bytes(begin, count),
+                                         .owner = source.owner}));
+    // The plain encoder names row and column.
+    if (!weight.isfinite().all().item<bool>()) return plain_->encode(index, write);
+    PARE_ASSIGN_OR_RETURN(const EncodedTensor encoded,
+                          gptq_encode(codec(plan_.tensors[index].codec), weight, factor, pool_));
+    PARE_RETURN_IF_ERROR(write(encoded.bytes));
+  }
+  model_->tensors->release(index);
+  return {};
+}
+
+Result<HessianFactor> BlockEncoder::outside_factor(int32_t tensor) {
+  PARE_ASSIGN_OR_RETURN(SiteMoments moments,
+                        output_moments(*torch_, tensor, streams_, pool_, progress_));
   const TensorDesc& desc = model_->desc.tensors[static_cast<size_t>(tensor)];
   torch::Tensor moment;
   for (const auto& [site, value] : moments.second_moment) {
@@ -120,8 +150,7 @@ Status BlockEncoder::encode_outside(int32_t tensor) {
     moment = moment * gradient;
     moment.diagonal().add_(lookup);
   }
-  PARE_ASSIGN_OR_RETURN(const HessianFactor factor, HessianFactor::make(moment, options_.factor));
-  return encode_matrix(tensor, factor);
+  return HessianFactor::make(moment, options_.factor);
 }
 
 Status BlockEncoder::encode_matrix(int32_t tensor, const HessianFactor& factor) {

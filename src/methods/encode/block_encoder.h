@@ -30,7 +30,8 @@ class BlockEncoder final : public Encoder {
  private:
   Status enter_block(int block);  // brings the streams to the block's input
   Status encode_block(int block);
-  Status encode_outside(int32_t tensor);  // output matrix, embeddings
+  Status encode_outside(int32_t tensor, const Write& write);  // output matrix, embeddings
+  Result<HessianFactor> outside_factor(int32_t tensor);
   Status encode_matrix(int32_t tensor, const HessianFactor& factor);
   size_t plan_index(int32_t tensor) const;
   const TensorPlan& planned(int32_t tensor) const { return plan_.tensors[plan_index(tensor)]; }

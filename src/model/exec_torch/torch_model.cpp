@@ -33,10 +33,12 @@ torch::Tensor rms_norm(const torch::Tensor& x, const torch::Tensor& weight, doub
 
 // Writes `piece` [n, length, dim] behind the first `filled` rows of `buffer`, which grows by
 // doubling, and returns all rows.
-torch::Tensor append(torch::Tensor& buffer, int64_t filled, const torch::Tensor& piece) {
+torch::Tensor append(torch::Tensor& buffer, int64_t filled, int64_t capacity,
+                     const torch::Tensor& piece) {
   const int64_t total = filled + piece.size(1);
   if (!buffer.defined() || buffer.size(1) < total) {
-    torch::Tensor larger = torch::empty({piece.size(0), 2 * total, piece.size(2)});
+    const int64_t room = total <= capacity ? capacity : 2 * total;
+    torch::Tensor larger = torch::empty({piece.size(0), room, piece.size(2)});
     if (buffer.defined()) larger.narrow(1, 0, filled).copy_(buffer.narrow(1, 0, filled));
     buffer = std::move(larger);
   }
@@ -171,7 +173,12 @@ Result<torch::Tensor> TorchModel::run(const OpList& ops, torch::Tensor stream,
   std::vector<torch::Tensor> values{std::move(stream)};
   for (size_t i = 0; i < ops.size(); ++i) {
     const Op& op = ops[i];
-    PARE_ASSIGN_OR_RETURN(torch::Tensor out, run_op(op, values, piece));
+    torch::Tensor out;
+    if (op.kind == OpKind::kLinear && hooks != nullptr && op.weight == hooks->stop_at) {
+      hooks->on_linear(op, values[static_cast<size_t>(op.in[0])], out);
+      return out;
+    }
+    PARE_ASSIGN_OR_RETURN(out, run_op(op, values, piece));
     if (op.kind == OpKind::kLinear && hooks != nullptr && hooks->on_linear) {
       hooks->on_linear(op, values[static_cast<size_t>(op.in[0])], out);
     }
@@ -272,8 +279,8 @@ Result<torch::Tensor> TorchModel::attention(const Op& op, const std::vector<torc
       cache.keys.resize(desc().graph.blocks.size());
       cache.values.resize(desc().graph.blocks.size());
     }
-    k = append(cache.keys[b], cache.length, k);
-    v = append(cache.values[b], cache.length, v);
+    k = append(cache.keys[b], cache.length, cache.capacity, k);
+    v = append(cache.values[b], cache.length, cache.capacity, v);
   }
   return causal_attention(values[static_cast<size_t>(op.in[0])], k, v, op.attr);
 }

@@ -32,6 +32,8 @@ struct TorchOptions {
 // input is [batch * tokens, width] or [batch, tokens, width], as the op saw it.
 struct TorchHooks {
   std::function<void(const Op& op, const torch::Tensor& input, torch::Tensor& output)> on_linear;
+  // A weight whose product is not wanted: what runs ends there, after on_linear, and gives nothing.
+  int32_t stop_at = -1;
 };
 
 // Keys and values of the tokens before, by block, for generation: pass the same cache with every
@@ -39,6 +41,7 @@ struct TorchHooks {
 struct TorchCache {
   std::vector<torch::Tensor> keys, values;  // [batch * kv heads, capacity, head size]
   int64_t length = 0;                       // tokens before the present piece
+  int64_t capacity = 0;                     // to begin with; grows
 };
 
 class TorchModel {
