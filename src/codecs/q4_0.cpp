@@ -13,6 +13,13 @@ constexpr Candidates kCandidates = {
     .shift = {},
 };
 
+// Within 0.15 %, where all columns matter the same.
+constexpr Candidates kUnweighted = {
+    .scale = {-9.1f, -8.8f, -8.4f, -8.2f, -7.8f, -7.3f, -6.9f, 6.0f},
+    .shift = {},
+    .count = 8,
+};
+
 constexpr UniformFormat kFormat = {
     .block_len = 32,
     .block_bytes = 18,
@@ -20,6 +27,7 @@ constexpr UniformFormat kFormat = {
     .high = 7,
     .fit = UniformFit::kSymmetric,
     .candidates = &kCandidates,
+    .unweighted = &kUnweighted,
     .kept = 1,
     .refits = 1,
     .load =

@@ -33,9 +33,10 @@ enum class UniformFit {
 // What the search tries: levels are t * scale + shift, rounded, where t is the block divided by
 // its largest weight (symmetric) or mapped from its range to [0, 1] (affine).
 struct Candidates {
-  static constexpr int kCount = 16;
-  float scale[kCount];
-  float shift[kCount];
+  static constexpr int kMost = 16;
+  float scale[kMost];
+  float shift[kMost];
+  int count = kMost;  // a multiple of 8; those behind are zeros
 };
 
 struct UniformFormat {
@@ -44,6 +45,7 @@ struct UniformFormat {
   int low, high;  // levels that encode uses; load() may give others
   UniformFit fit;
   const Candidates* candidates;  // null without a search
+  const Candidates* unweighted;  // where all columns matter the same; null: the others
   int kept;                      // so many candidates, the best after one refit, are refitted
   int refits;                    // so many times again
   void (*load)(const std::byte* in, UniformBlock* block);

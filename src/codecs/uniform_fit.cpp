@@ -48,7 +48,7 @@ namespace pare {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-using Tag = hn::CappedTag<float, Candidates::kCount>;
+using Tag = hn::CappedTag<float, Candidates::kMost>;
 using V = hn::Vec<Tag>;
 
 // A block normalised: x = base + unit * t, where the largest weight (symmetric) or the range
@@ -207,13 +207,16 @@ void search(const UniformFormat& format, const Normalised& block, UniformBlock* 
   const Tag df;
   const V low = hn::Set(df, static_cast<float>(format.low));
   const V high = hn::Set(df, static_cast<float>(format.high));
-  HWY_ALIGN float gains[Candidates::kCount];
-  HWY_ALIGN float ds[Candidates::kCount];
-  HWY_ALIGN float ms[Candidates::kCount];
-  for (size_t first = 0; first < Candidates::kCount; first += hn::Lanes(df)) {
+  HWY_ALIGN float gains[Candidates::kMost];
+  HWY_ALIGN float ds[Candidates::kMost];
+  HWY_ALIGN float ms[Candidates::kMost];
+  const Candidates& candidates =
+      kWeighted || format.unweighted == nullptr ? *format.candidates : *format.unweighted;
+  const auto count = static_cast<size_t>(candidates.count);
+  for (size_t first = 0; first < count; first += hn::Lanes(df)) {
     Fit<kAffine, kWeighted> fit = {hn::Zero(df), hn::Zero(df), hn::Zero(df)};
-    fit.improve(block, format.block_len, low, high, hn::LoadU(df, format.candidates->scale + first),
-                hn::LoadU(df, format.candidates->shift + first));
+    fit.improve(block, format.block_len, low, high, hn::LoadU(df, candidates.scale + first),
+                hn::LoadU(df, candidates.shift + first));
     hn::Store(fit.gain, df, gains + first);
     hn::Store(fit.d, df, ds + first);
     hn::Store(fit.m, df, ms + first);
@@ -223,7 +226,7 @@ void search(const UniformFormat& format, const Normalised& block, UniformBlock* 
   float best_d = 1.0f / static_cast<float>(format.high);
   float best_m = 0.0f;
   for (int kept = 0; kept < format.kept; ++kept) {
-    float* most = std::max_element(gains, gains + Candidates::kCount);
+    float* most = std::max_element(gains, gains + count);
     const auto k = most - gains;
     float gain = std::exchange(*most, 0.0f), d = ds[k], m = ms[k];
     if (!(gain > 0.0f)) break;

@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "codecs/codec.h"
 #include "compress/journal.h"
+#include "compress/piece_writer.h"
 #include "formats/gguf/writer.h"
 
 namespace pare {
@@ -141,6 +142,12 @@ Result<DriveResult> drive(const Model& model, const Plan& plan, Encoder& encoder
   auto last_sync = std::chrono::steady_clock::now();
   const auto earlier = journal->finished();
   Resumption resumption(set, plan, model);
+  size_t current = 0;
+  Hasher hasher;
+  PieceWriter pieces([&](std::span<const std::byte> piece) {
+    hasher.add_piece(piece);
+    return writer->write(current, piece);
+  });
   for (size_t index : encoding_order(model)) {
     if (progress.stop_requested()) {
       return cancelled("stopped; the same command goes on from here");
@@ -153,11 +160,11 @@ Result<DriveResult> drive(const Model& model, const Plan& plan, Encoder& encoder
       result.hashes[index] = finished->second;
       ++result.restored;
     } else {
-      Hasher hasher;
-      const Status status = encoder.encode(index, [&](std::span<const std::byte> piece) {
-        hasher.add_piece(piece);
-        return writer->write(index, piece);
-      });
+      hasher = Hasher();
+      current = index;
+      Status status = encoder.encode(
+          index, [&](std::span<const std::byte> piece) { return pieces.write(piece); });
+      if (status.ok()) status = pieces.flush();
       if (!status.ok()) return status.with_context(plan.tensors[index].name);
       if (!writer->is_written(index)) {
         return internal_error("{}: the encoder wrote too little", plan.tensors[index].name);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/clones.h"
 #include "base/hash.h"
 #include "codecs/codec.h"
 #include "formats/gguf/reader.h"
@@ -24,6 +25,34 @@ struct Sums {
   }
 };
 
+// Of n columns; eight sums side by side, so that the compiler may use vectors.
+PARE_CLONES void add_columns(const float* x, const float* y, int64_t n, Sums* sums) {
+  constexpr int kLanes = 8;
+  double error2[kLanes] = {}, source2[kLanes] = {}, other2[kLanes] = {}, product[kLanes] = {};
+  double max_abs[kLanes] = {};
+  const auto add = [&](int lane, float a, float b) __attribute__((always_inline)) {
+    const double error = static_cast<double>(b) - a;
+    error2[lane] += error * error;
+    source2[lane] += static_cast<double>(a) * a;
+    other2[lane] += static_cast<double>(b) * b;
+    product[lane] += static_cast<double>(a) * b;
+    const double magnitude = std::fabs(error);
+    max_abs[lane] = magnitude > max_abs[lane] ? magnitude : max_abs[lane];
+  };
+  int64_t c = 0;
+  for (; c + kLanes <= n; c += kLanes) {
+    for (int lane = 0; lane < kLanes; ++lane) add(lane, x[c + lane], y[c + lane]);
+  }
+  for (; c < n; ++c) add(static_cast<int>(c % kLanes), x[c], y[c]);
+  for (int lane = 0; lane < kLanes; ++lane) {
+    sums->add({.error2 = error2[lane],
+               .source2 = source2[lane],
+               .other2 = other2[lane],
+               .product = product[lane],
+               .max_abs = max_abs[lane]});
+  }
+}
+
 Result<Sums> sum_errors(const PackedTensor& source, const PackedTensor& other, ThreadPool& pool) {
   if (source.shape != other.shape) {
     return invalid_argument("shapes differ: {} and {}", source.shape.to_string(),
@@ -42,16 +71,7 @@ Result<Sums> sum_errors(const PackedTensor& source, const PackedTensor& other, T
     for (int64_t r = begin; r < std::min(rows, begin + kRowsPerTask); ++r) {
       a.decode_row(source.row_bytes(r, 1).data(), x.data(), columns);
       b.decode_row(other.row_bytes(r, 1).data(), y.data(), columns);
-      Sums row;
-      for (size_t c = 0; c < x.size(); ++c) {
-        const double error = static_cast<double>(y[c]) - x[c];
-        row.error2 += error * error;
-        row.source2 += static_cast<double>(x[c]) * x[c];
-        row.other2 += static_cast<double>(y[c]) * y[c];
-        row.product += static_cast<double>(x[c]) * y[c];
-        row.max_abs = std::max(row.max_abs, std::fabs(error));
-      }
-      parts[t].add(row);
+      add_columns(x.data(), y.data(), columns, &parts[t]);
     }
   });
   Sums total;

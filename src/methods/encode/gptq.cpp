@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/clones.h"
 #include "model/exec_torch/torch_error.h"
 #include "model/exec_torch/torch_threads.h"
 
@@ -12,10 +13,7 @@ namespace {
 constexpr int64_t kRowTile = 64;
 
 // y[0, n) -= a * x[0, n). Element by element: the same result on every instruction set.
-__attribute__((target_clones("avx512f", "avx2", "default"))) void subtract_scaled(float* y,
-                                                                                  const float* x,
-                                                                                  float a,
-                                                                                  int64_t n) {
+PARE_CLONES void subtract_scaled(float* y, const float* x, float a, int64_t n) {
   for (int64_t i = 0; i < n; ++i) y[i] -= a * x[i];
 }
 
