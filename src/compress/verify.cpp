@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "base/clones.h"
 #include "base/hash.h"
@@ -25,32 +26,57 @@ struct Sums {
   }
 };
 
-// Of n columns; eight sums side by side, so that the compiler may use vectors.
-PARE_CLONES void add_columns(const float* x, const float* y, int64_t n, Sums* sums) {
-  constexpr int kLanes = 8;
-  double error2[kLanes] = {}, source2[kLanes] = {}, other2[kLanes] = {}, product[kLanes] = {};
-  double max_abs[kLanes] = {};
-  const auto add = [&](int lane, float a, float b) __attribute__((always_inline)) {
-    const double error = static_cast<double>(b) - a;
-    error2[lane] += error * error;
-    source2[lane] += static_cast<double>(a) * a;
-    other2[lane] += static_cast<double>(b) * b;
-    product[lane] += static_cast<double>(a) * b;
-    const double magnitude = std::fabs(error);
-    max_abs[lane] = magnitude > max_abs[lane] ? magnitude : max_abs[lane];
-  };
-  int64_t c = 0;
-  for (; c + kLanes <= n; c += kLanes) {
-    for (int lane = 0; lane < kLanes; ++lane) add(lane, x[c + lane], y[c + lane]);
+Sums sums_in_double(const float* x, const float* y, int64_t n) {
+  Sums sums;
+  for (int64_t c = 0; c < n; ++c) {
+    const double a = x[c], b = y[c], error = b - a;
+    sums.error2 += error * error;
+    sums.source2 += a * a;
+    sums.other2 += b * b;
+    sums.product += a * b;
+    sums.max_abs = std::max(sums.max_abs, std::fabs(error));
   }
-  for (; c < n; ++c) add(static_cast<int>(c % kLanes), x[c], y[c]);
+  return sums;
+}
+
+// Eight floats; gcc and clang make of it what the instruction set has.
+using Floats = float __attribute__((vector_size(32)));
+
+// The same, a part of 1e-6 less exact. Squares that a float cannot hold become infinite.
+PARE_CLONES void sums_in_float(const float* x, const float* y, int64_t n, Sums* out) {
+  constexpr int kLanes = 8, kRun = 64;
+  *out = sums_in_double(x + n / kRun * kRun, y + n / kRun * kRun, n % kRun);
+  Floats max_abs = {};
+  for (int64_t c = 0; c + kRun <= n; c += kRun) {
+    Floats error2 = {}, source2 = {}, other2 = {}, product = {};
+    for (int64_t i = c; i < c + kRun; i += kLanes) {
+      Floats a, b;
+      std::memcpy(&a, x + i, sizeof a);
+      std::memcpy(&b, y + i, sizeof b);
+      const Floats error = b - a, magnitude = error < 0.0f ? -error : error;
+      error2 += error * error;
+      source2 += a * a;
+      other2 += b * b;
+      product += a * b;
+      max_abs = magnitude > max_abs ? magnitude : max_abs;
+    }
+    for (int lane = 0; lane < kLanes; ++lane) {
+      out->error2 += static_cast<double>(error2[lane]);
+      out->source2 += static_cast<double>(source2[lane]);
+      out->other2 += static_cast<double>(other2[lane]);
+      out->product += static_cast<double>(product[lane]);
+    }
+  }
   for (int lane = 0; lane < kLanes; ++lane) {
-    sums->add({.error2 = error2[lane],
-               .source2 = source2[lane],
-               .other2 = other2[lane],
-               .product = product[lane],
-               .max_abs = max_abs[lane]});
+    out->max_abs = std::max(out->max_abs, static_cast<double>(max_abs[lane]));
   }
+}
+
+Sums sum_columns(const float* x, const float* y, int64_t n) {
+  Sums sums;
+  sums_in_float(x, y, n, &sums);
+  const bool finite = std::isfinite(sums.error2 + sums.source2 + sums.other2 + sums.product);
+  return finite ? sums : sums_in_double(x, y, n);
 }
 
 Result<Sums> sum_errors(const PackedTensor& source, const PackedTensor& other, ThreadPool& pool) {
@@ -71,7 +97,7 @@ Result<Sums> sum_errors(const PackedTensor& source, const PackedTensor& other, T
     for (int64_t r = begin; r < std::min(rows, begin + kRowsPerTask); ++r) {
       a.decode_row(source.row_bytes(r, 1).data(), x.data(), columns);
       b.decode_row(other.row_bytes(r, 1).data(), y.data(), columns);
-      add_columns(x.data(), y.data(), columns, &parts[t]);
+      parts[t].add(sum_columns(x.data(), y.data(), columns));
     }
   });
   Sums total;
