@@ -55,7 +55,7 @@ struct CollectOptions {
   bool pivots = true;     // measure in_pivot: full second moments, one block at a time
   bool gradients = true;  // measure out_grad2: a backward pass
   // Windows of the backward pass, spread over all: squared gradients average quickly.
-  size_t gradient_windows = 12;
+  size_t gradient_windows = 8;
   // What inputs of blocks may take that are kept for it; if they would take more, some are kept
   // and the others made again.
   int64_t kept_bytes = int64_t{320} << 20;

@@ -16,7 +16,7 @@ constexpr int64_t kPositions = 128;
 // whose logits are made so many at a time.
 constexpr int64_t kSlice = 32;
 // Windows that rounding sees here: a ratio needs fewer than the final file.
-constexpr size_t kTrainWindows = 12;
+constexpr size_t kTrainWindows = 8;
 // A measured ratio outside of this says more about noise than about the tensors.
 constexpr double kMinScale = 0.1, kMaxScale = 10.0;
 
@@ -166,13 +166,6 @@ Result<Plan> refine_plan(std::shared_ptr<const Model> model, const Plan& first_p
     PARE_ASSIGN_OR_RETURN(const Model compressed, open_model(scratch.path(), {.tokenizer = false}));
 
     const std::vector<double> costs = plan_costs(plan, table);
-    PARE_ASSIGN_OR_RETURN(const double all,
-                          divergence(meter, *model, compressed.tensors,
-                                     std::vector<bool>(plan.tensors.size(), true), pool, progress));
-    double expected = 0.0;
-    for (size_t i = 0; i < costs.size(); ++i) expected += costs[i] * scale[i];
-    progress.note(fmt::format("refine: {} bytes, KL measured {:.5f}, expected {:.5f}",
-                              plan.file_bytes, all, expected));
     PARE_RETURN_IF_ERROR(
         measure_roles(meter, *model, plan, compressed.tensors, costs, scale, pool, progress));
     PARE_ASSIGN_OR_RETURN(plan, solve_plan(*model, table, plan.budget_bytes, scale));
