@@ -6,9 +6,11 @@ namespace pare {
 
 const Dot* find_dot(CpuLevel level, CodecId codec) {
 #if defined(__x86_64__)
-  if (level != CpuLevel::kAvx512 && level != CpuLevel::kAmx) return nullptr;
-  for (const auto& family :
-       {avx512_dots(), cpu_has(CpuFeature::kVbmi) ? vbmi_dots() : std::span<const Dot>()}) {
+  using Family = std::span<const Dot>;
+  const bool avx512 = level == CpuLevel::kAvx512 || level == CpuLevel::kAmx;
+  for (const Family& family : {avx512 ? avx512_dots() : Family(),
+                               avx512 && cpu_has(CpuFeature::kVbmi) ? vbmi_dots() : Family(),
+                               level == CpuLevel::kAvx2 ? avx2_dots() : Family()}) {
     const auto found = std::ranges::find(family, codec, &Dot::codec);
     if (found != family.end()) return &*found;
   }

@@ -120,8 +120,8 @@ void few_float_dots(const Task& task, int64_t begin, int64_t count) {
     const int64_t rows = std::min(kFewRows, begin + count - r);
     for (int64_t t = 0; t < task.tokens; t += Dot::kTokens) {
       task.kernel.float_dot(task.packed(r, 0), rows, task.columns, task.x.row(t), task.x.stride(),
-                            std::min(Dot::kTokens, task.tokens - t),
-                            task.y + t * task.y_stride + r, task.y_stride);
+                            std::min(Dot::kTokens, task.tokens - t), task.y + t * task.y_stride + r,
+                            task.y_stride);
     }
   }
 }

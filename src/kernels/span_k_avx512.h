@@ -31,17 +31,6 @@ struct IQ4_XS {
   }
 };
 
-// Scales and offsets of Q4_K and Q5_K.
-PARE_INLINE void load_scales6(const uint8_t* in, __m256* scale, __m256* offset) {
-  const uint64_t a = load_u32(in + 4), b = load_u32(in + 8), c = load_u32(in + 12);
-  const uint64_t scales =
-      (a & 0x3f3f3f3fu) | (c & 0x0f0f0f0fu) << 32 | (a >> 6 & 0x03030303u) << 36;
-  const uint64_t minima =
-      (b & 0x3f3f3f3fu) | (c >> 4 & 0x0f0f0f0fu) << 32 | (b >> 6 & 0x03030303u) << 36;
-  *scale = scaled(half(in), spread(scales));
-  *offset = scaled(negative(half(in + 2)), spread(minima));
-}
-
 struct Q4_K {
   static constexpr CodecId kId = CodecId::kQ4_K;
   static constexpr PlanarForm kForm = {32, 32, 0, 15};
@@ -205,25 +194,13 @@ struct Q3_K_Plain {
   static constexpr int kColumns = 256, kBytes = 110;
   PARE_INLINE void load(const uint8_t* in, Span<Q3_K_Plain>* out) {
     const __m512i codes =
-        _mm512_sub_epi32(_mm512_cvtepu8_epi32(scale_codes(in + 96)), _mm512_set1_epi32(32));
+        _mm512_sub_epi32(_mm512_cvtepu8_epi32(scales3(in + 96)), _mm512_set1_epi32(32));
     out->scale = _mm512_mul_ps(half_by_16(in + 108), _mm512_cvtepi32_ps(codes));
     const __m512i first = twice32(in + 32), second = twice32(in + 64), high = twice32(in);
     out->level[0] = with_third<0>(pairs32<0>(first), high);
     out->level[1] = with_third<1>(pairs32<1>(first), high);
     out->level[2] = with_third<2>(pairs32<0>(second), high);
     out->level[3] = with_third<3>(pairs32<1>(second), high);
-  }
-  // 16 codes of six bits.
-  PARE_INLINE __m128i scale_codes(const uint8_t* in) {
-    const uint32_t a = load_u32(in), b = load_u32(in + 4), t = load_u32(in + 8);
-    const __m128i low =
-        _mm_and_si128(_mm_setr_epi32(static_cast<int>(a), static_cast<int>(b),
-                                     static_cast<int>(a >> 4), static_cast<int>(b >> 4)),
-                      _mm_set1_epi8(15));
-    const __m128i shifted =
-        _mm_srlv_epi32(_mm_set1_epi32(static_cast<int>(t)), _mm_setr_epi32(0, 2, 4, 6));
-    const __m128i high = _mm_and_si128(shifted, _mm_set1_epi8(3));
-    return _mm_or_si128(low, _mm_slli_epi32(high, 4));
   }
   // Adds the third bits of register j.
   template <int kJ>

@@ -41,27 +41,6 @@ PARE_INLINE __m512i lane_groups(int j) {
   return _mm512_add_epi32(group, _mm512_set1_epi32(j * (64 / kLen)));
 }
 
-template <int kLen>
-PARE_INLINE const float* scales_of(const Int8Rows& x) {
-  return kLen == 32 ? x.scale : x.scale16;
-}
-template <int kLen>
-PARE_INLINE const float* sums_of(const Int8Rows& x) {
-  return kLen == 32 ? x.sum : x.sum16;
-}
-
-// Rows are asked for this far ahead, into the second-level cache: the CPU looks ahead by itself,
-// too, but stops at the end of every page.
-constexpr int kAhead = 6144;
-template <int kBytes>
-PARE_INLINE void ask_ahead(const uint8_t* p) {
-  const uintptr_t there = reinterpret_cast<uintptr_t>(p) + kAhead;  // maybe behind the weight
-#pragma GCC unroll 5
-  for (int i = 0; i < kBytes; i += 64) {
-    _mm_prefetch(reinterpret_cast<const char*>(there + i), _MM_HINT_T1);
-  }
-}
-
 // The sums of one row.
 template <class C, int kTokens>
 struct Sums {

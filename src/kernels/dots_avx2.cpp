@@ -1,0 +1,256 @@
+// Products of quantized rows with few tokens for AVX2.
+#include "kernels/dot.h"
+
+#if defined(__x86_64__)
+
+#include "codecs/fp4.h"
+#include "codecs/kquant.h"
+#define PARE_SPAN_TARGET "avx2,bmi,bmi2,fma,f16c"
+#include "kernels/span_avx2.h"
+
+HWY_PUSH_ATTRIBUTES(PARE_SPAN_TARGET)
+
+namespace pare::span {
+namespace {
+
+// --- blocks of 32 columns with a binary16 scale each ---
+
+// Calls body(j, data) for each of the eight blocks, behind a head of kHead bytes.
+template <int kBytes, int kHead, class Body>
+PARE_INLINE void for_blocks(const uint8_t* in, const Body& body) {
+#pragma GCC unroll 8
+  for (int j = 0; j < 8; ++j) body(j, in + j * kBytes + kHead);
+}
+
+template <CodecId kIt, int kBlockBytes, Levels kForm, int kZeroLevel = 0>
+struct Blocks32 {
+  static constexpr CodecId kId = kIt;
+  static constexpr Levels kLevels = kForm;
+  static constexpr int kZero = kZeroLevel, kColumns = 32, kBytes = kBlockBytes;
+  static constexpr bool kOffset16 = false;
+};
+
+struct Q4_0 : Blocks32<CodecId::kQ4_0, 18, Levels::kPlain, 8> {
+  PARE_INLINE void load(const uint8_t* in, Span2* out) {
+    out->scale = halves<kBytes>(in);
+    for_blocks<kBytes, 2>(
+        in, [&](int j, const uint8_t* a)
+                __attribute__((always_inline)) { out->level[j] = nibbles(a); });
+  }
+};
+
+struct Q4_1 : Blocks32<CodecId::kQ4_1, 20, Levels::kOffset> {
+  PARE_INLINE void load(const uint8_t* in, Span2* out) {
+    out->scale = halves<kBytes>(in);
+    out->offset = halves<kBytes>(in + 2);
+    for_blocks<kBytes, 4>(
+        in, [&](int j, const uint8_t* a)
+                __attribute__((always_inline)) { out->level[j] = nibbles(a); });
+  }
+};
+
+struct Q5_0 : Blocks32<CodecId::kQ5_0, 22, Levels::kPlain, 16> {
+  PARE_INLINE void load(const uint8_t* in, Span2* out) {
+    out->scale = halves<kBytes>(in);
+    for_blocks<kBytes, 2>(
+        in, [&](int j, const uint8_t* a) __attribute__((always_inline)) {
+          out->level[j] = _mm256_or_si256(nibbles(a + 4), fifths(a));
+        });
+  }
+};
+
+struct Q5_1 : Blocks32<CodecId::kQ5_1, 24, Levels::kOffset> {
+  PARE_INLINE void load(const uint8_t* in, Span2* out) {
+    out->scale = halves<kBytes>(in);
+    out->offset = halves<kBytes>(in + 2);
+    for_blocks<kBytes, 4>(
+        in, [&](int j, const uint8_t* a) __attribute__((always_inline)) {
+          out->level[j] = _mm256_or_si256(nibbles(a + 4), fifths(a));
+        });
+  }
+};
+
+struct Q8_0 : Blocks32<CodecId::kQ8_0, 34, Levels::kSigned> {
+  PARE_INLINE void load(const uint8_t* in, Span2* out) {
+    out->scale = halves<kBytes>(in);
+    for_blocks<kBytes, 2>(
+        in, [&](int j, const uint8_t* a)
+                __attribute__((always_inline)) { out->level[j] = load32(a); });
+  }
+};
+
+struct IQ4_NL : Blocks32<CodecId::kIQ4_NL, 18, Levels::kSigned> {
+  PARE_INLINE void load(const uint8_t* in, Span2* out) {
+    const __m256i table = table16(kquant::kTable.data(), 0);
+    out->scale = halves<kBytes>(in);
+    for_blocks<kBytes, 2>(
+        in, [&](int j, const uint8_t* a) __attribute__((always_inline)) {
+          out->level[j] = _mm256_shuffle_epi8(table, nibbles(a));
+        });
+  }
+};
+
+struct MXFP4 : Blocks32<CodecId::kMXFP4, 17, Levels::kPlain, 12> {
+  PARE_INLINE void load(const uint8_t* in, Span2* out) {
+    const __m256i table = table16(kFp4Levels.data(), kZero);
+    uint64_t exponents = 0;
+#pragma GCC unroll 8
+    for (int g = 0; g < 8; ++g) exponents |= uint64_t{in[g * kBytes]} << (8 * g);
+    // 2^(e - 128), which for e < 2 is not normal.
+    const __m256i e = spread(exponents);
+    const __m256i normal = _mm256_slli_epi32(_mm256_sub_epi32(e, _mm256_set1_epi32(1)), 23);
+    const __m256i tiny = _mm256_sllv_epi32(_mm256_set1_epi32(0x00200000), e);
+    const __m256i is_tiny = _mm256_cmpgt_epi32(_mm256_set1_epi32(2), e);
+    out->scale = _mm256_castsi256_ps(_mm256_blendv_epi8(normal, tiny, is_tiny));
+    for_blocks<kBytes, 1>(
+        in, [&](int j, const uint8_t* a) __attribute__((always_inline)) {
+          out->level[j] = _mm256_shuffle_epi8(table, nibbles(a));
+        });
+  }
+};
+
+// --- blocks of 256 columns ---
+
+template <CodecId kIt, int kBlockBytes, Levels kForm, int kZeroLevel = 0, bool kOffsets = false>
+struct Blocks256 {
+  static constexpr CodecId kId = kIt;
+  static constexpr Levels kLevels = kForm;
+  static constexpr int kZero = kZeroLevel, kColumns = 256, kBytes = kBlockBytes;
+  static constexpr bool kOffset16 = kOffsets;
+};
+
+struct IQ4_XS : Blocks256<CodecId::kIQ4_XS, 136, Levels::kSigned> {
+  PARE_INLINE void load(const uint8_t* in, Span2* out) {
+    const __m256i table = table16(kquant::kTable.data(), 0);
+    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    const __m256i low = _mm256_srlv_epi32(_mm256_set1_epi32(static_cast<int>(load_u32(in + 4))),
+                                          _mm256_slli_epi32(lane, 2));
+    const __m256i high = _mm256_srlv_epi32(_mm256_set1_epi32(static_cast<int>(load_u16(in + 2))),
+                                           _mm256_slli_epi32(lane, 1));
+    const __m256i codes =
+        _mm256_or_si256(_mm256_and_si256(low, _mm256_set1_epi32(15)),
+                        _mm256_slli_epi32(_mm256_and_si256(high, _mm256_set1_epi32(3)), 4));
+    out->scale = scaled(half(in), _mm256_sub_epi32(codes, _mm256_set1_epi32(32)));
+#pragma GCC unroll 8
+    for (int j = 0; j < 8; ++j) {
+      out->level[j] = _mm256_shuffle_epi8(table, nibbles(in + 8 + 16 * j));
+    }
+  }
+};
+
+struct Q4_K : Blocks256<CodecId::kQ4_K, 144, Levels::kOffset> {
+  PARE_INLINE void load(const uint8_t* in, Span2* out) {
+    load_scales6(in, &out->scale, &out->offset);
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; ++k) {
+      const __m256i v = load32(in + 16 + 32 * k);
+      out->level[2 * k] = bits<0>(v, splat2(15));
+      out->level[2 * k + 1] = bits<4>(v, splat2(15));
+    }
+  }
+};
+
+struct Q5_K : Blocks256<CodecId::kQ5_K, 176, Levels::kOffset> {
+  PARE_INLINE void load(const uint8_t* in, Span2* out) {
+    load_scales6(in, &out->scale, &out->offset);
+    const __m256i high = load32(in + 16);
+    pair<0>(in, high, out);
+    pair<1>(in, high, out);
+    pair<2>(in, high, out);
+    pair<3>(in, high, out);
+  }
+  template <int kK>
+  PARE_INLINE void pair(const uint8_t* in, __m256i high, Span2* out) {
+    const __m256i v = load32(in + 48 + 32 * kK);
+    out->level[2 * kK] = _mm256_or_si256(bits<0>(v, splat2(15)), bit<2 * kK, 4>(high));
+    out->level[2 * kK + 1] = _mm256_or_si256(bits<4>(v, splat2(15)), bit<2 * kK + 1, 4>(high));
+  }
+};
+
+struct Q6_K : Blocks256<CodecId::kQ6_K, 210, Levels::kCodes, 32> {
+  PARE_INLINE void load(const uint8_t* in, Span2* out) {
+    const __m256 d = half(in + 208);
+    set_codes(out, d, load16(in + 192));
+    set_by_16(out, d, load16(in + 192));
+    const __m256i low_bits = splat2(15), high_bits = splat2(48);
+#pragma GCC unroll 2
+    for (int h = 0; h < 2; ++h) {
+      const __m256i a = load32(in + 64 * h), b = load32(in + 64 * h + 32);
+      const __m256i high = load32(in + 128 + 32 * h);
+      const auto put = [&](int j, __m256i low, __m256i top) __attribute__((always_inline)) {
+        out->level[4 * h + j] = _mm256_or_si256(low, _mm256_and_si256(top, high_bits));
+      };
+      put(0, bits<0>(a, low_bits), _mm256_slli_epi16(high, 4));
+      put(1, bits<0>(b, low_bits), _mm256_slli_epi16(high, 2));
+      put(2, bits<4>(a, low_bits), high);
+      put(3, bits<4>(b, low_bits), _mm256_srli_epi16(high, 2));
+    }
+  }
+};
+
+// Pairs of bits of 32 bytes, four registers.
+PARE_INLINE void put_pairs(__m256i v, __m256i* level) {
+  const __m256i mask = splat2(3);
+  level[0] = bits<0>(v, mask);
+  level[1] = bits<2>(v, mask);
+  level[2] = bits<4>(v, mask);
+  level[3] = bits<6>(v, mask);
+}
+
+struct Q2_K : Blocks256<CodecId::kQ2_K, 84, Levels::kCodes, 0, true> {
+  PARE_INLINE void load(const uint8_t* in, Span2* out) {
+    const __m128i codes = load16(in), mask = _mm_set1_epi8(15);
+    set_codes(out, half(in + 80), _mm_and_si128(codes, mask));
+    set_by_16(out, negative(half(in + 82)), _mm_and_si128(_mm_srli_epi16(codes, 4), mask));
+    put_pairs(load32(in + 16), out->level);
+    put_pairs(load32(in + 48), out->level + 4);
+  }
+};
+
+struct Q3_K : Blocks256<CodecId::kQ3_K, 110, Levels::kCodes, 4> {
+  PARE_INLINE void load(const uint8_t* in, Span2* out) {
+    const __m256 d = half(in + 108);
+    const __m128i codes = _mm_sub_epi8(scales3(in + 96), _mm_set1_epi8(32));
+    set_codes(out, d, codes);
+    set_by_16(out, d, codes);
+    put_pairs(load32(in + 32), out->level);
+    put_pairs(load32(in + 64), out->level + 4);
+    const __m256i high = load32(in);
+    add_third<0>(high, out);
+    add_third<1>(high, out);
+    add_third<2>(high, out);
+    add_third<3>(high, out);
+    add_third<4>(high, out);
+    add_third<5>(high, out);
+    add_third<6>(high, out);
+    add_third<7>(high, out);
+  }
+  template <int kJ>
+  PARE_INLINE void add_third(__m256i high, Span2* out) {
+    out->level[kJ] = _mm256_or_si256(out->level[kJ], bit<kJ, 2>(high));
+  }
+};
+
+struct TQ2_0 : Blocks256<CodecId::kTQ2_0, 66, Levels::kPlain, 1> {
+  PARE_INLINE void load(const uint8_t* in, Span2* out) {
+    out->scale = half(in + 64);
+    put_pairs(load32(in), out->level);
+    put_pairs(load32(in + 32), out->level + 4);
+  }
+};
+
+using All = Codecs<Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, IQ4_NL, MXFP4, IQ4_XS, Q2_K, Q3_K, Q4_K, Q5_K,
+                   Q6_K, TQ2_0>;
+
+}  // namespace
+}  // namespace pare::span
+
+HWY_POP_ATTRIBUTES
+
+namespace pare {
+
+std::span<const Dot> avx2_dots() { return span::dots2(span::All()); }
+
+}  // namespace pare
+
+#endif  // __x86_64__

@@ -1,0 +1,191 @@
+// Spans for AVX2 and their products with few tokens: 256 columns of a quantized row in registers,
+// 32 in each. What each codec does is in dots_avx2.cpp; the layouts are told in unpack_*.cpp.
+//
+// vpmaddubsw multiplies unsigned levels with signed activations and adds pairs in 16 bits, without
+// loss while levels are at most 128 (2 * 128 * 127 < 2^15). Codecs with larger ones have signed
+// levels, whose signs go to the activations. vpmaddwd then adds pairs of these to 32 columns in 8
+// lanes; where a format has integers as scales of 16 columns it multiplies with those as well.
+#pragma once
+
+#include "kernels/dot.h"
+#include "kernels/span.h"
+
+HWY_PUSH_ATTRIBUTES(PARE_SPAN_TARGET)
+
+namespace pare::span {
+namespace {
+
+// How the values of a span follow from its levels.
+enum class Levels {
+  kPlain,   // scale * (level - kZero), a scale for each 32 columns
+  kSigned,  // scale * level, level signed
+  kOffset,  // scale * level + offset, both for each 32 columns
+  kCodes    // d * code * (level - kZero) + offset, a code (and an offset) for each 16 columns
+};
+
+// A codec has kId, kLevels, kZero, kOffset16 (kCodes with offsets), kColumns and kBytes of a block,
+// and load(first block, out), which reads no byte but those of 256 columns.
+struct Span2 {
+  __m256i level[8];
+  __m256 scale;     // of each 32 columns; kCodes: d, eight times
+  __m256 offset;    // kOffset
+  __m256i codes;    // kCodes: 16 bits each, groups 0, 2, .. 14, then 1, 3, .. 15
+  __m256 by_16[2];  // kCodes: d * code of groups 0 to 7 and 8 to 15, or their offsets
+};
+
+PARE_INLINE __m256i splat2(int byte) { return _mm256_set1_epi8(static_cast<char>(byte)); }
+
+// Nibbles of 16 bytes: low halves, then high halves.
+PARE_INLINE __m256i nibbles(const uint8_t* in) {
+  const __m128i v = load16(in);
+  return _mm256_and_si256(_mm256_set_m128i(_mm_srli_epi16(v, 4), v), splat2(15));
+}
+// Bits kFirst and above of each byte, as many as `mask` has.
+template <int kFirst>
+PARE_INLINE __m256i bits(__m256i v, __m256i mask) {
+  return _mm256_and_si256(_mm256_srli_epi16(v, kFirst), mask);
+}
+// Bit kFrom of each byte, at bit kTo.
+template <int kFrom, int kTo>
+PARE_INLINE __m256i bit(__m256i v) {
+  if constexpr (kFrom >= kTo) return bits<kFrom - kTo>(v, splat2(1 << kTo));
+  return _mm256_and_si256(_mm256_slli_epi16(v, kTo - kFrom), splat2(1 << kTo));
+}
+// 16 where the bit of 32 is set, lowest first.
+PARE_INLINE __m256i fifths(const uint8_t* in) {
+  const __m256i all = _mm256_set1_epi32(static_cast<int>(load_u32(in)));
+  const __m256i which =
+      _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
+  const __m256i bit = _mm256_set1_epi64x(static_cast<int64_t>(0x8040201008040201u));
+  const __m256i own = _mm256_and_si256(_mm256_shuffle_epi8(all, which), bit);
+  return _mm256_and_si256(_mm256_cmpeq_epi8(own, bit), splat2(16));
+}
+// A table of 16 bytes, each with `add` added, twice.
+PARE_INLINE __m256i table16(const int8_t* levels, int add) {
+  const __m128i v = _mm_loadu_si128(reinterpret_cast<const __m128i*>(levels));
+  return _mm256_add_epi8(_mm256_broadcastsi128_si256(v), splat2(add));
+}
+
+// 16 signed bytes of codes, as Span2 has them.
+PARE_INLINE void set_codes(Span2* s, __m256 d, __m128i codes) {
+  const __m128i even = _mm_srai_epi16(_mm_slli_epi16(codes, 8), 8), odd = _mm_srai_epi16(codes, 8);
+  s->codes = _mm256_set_m128i(odd, even);
+  s->scale = d;
+}
+// d * codes, by_16.
+PARE_INLINE void set_by_16(Span2* s, __m256 d, __m128i codes) {
+  s->by_16[0] = scaled(d, _mm256_cvtepi8_epi32(codes));
+  s->by_16[1] = scaled(d, _mm256_cvtepi8_epi32(_mm_srli_si128(codes, 8)));
+}
+
+// --- products ---
+
+template <class C>
+PARE_INLINE __m256i dots32(const Span2& w, int j, __m256i q) {
+  if constexpr (C::kLevels == Levels::kSigned) {
+    const __m256i level = w.level[j];
+    return _mm256_madd_epi16(
+        _mm256_maddubs_epi16(_mm256_abs_epi8(level), _mm256_sign_epi8(q, level)),
+        _mm256_set1_epi16(1));
+  }
+  const __m256i pairs = _mm256_maddubs_epi16(w.level[j], q);
+  if constexpr (C::kLevels == Levels::kCodes) {
+    const __m256i own = _mm256_set1_epi16(static_cast<int16_t>(2 * j | (2 * j + 1) << 8));
+    return _mm256_madd_epi16(pairs, _mm256_shuffle_epi8(w.codes, own));
+  }
+  return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+}
+
+template <class C, int kTokens>
+struct Sums2 {
+  __m256 products[2][kTokens];  // of neighbouring registers apart: one need not wait for the other
+  __m256 corrections[kTokens];
+
+  PARE_METHOD void clear() {
+#pragma GCC unroll 4
+    for (int t = 0; t < kTokens; ++t) {
+      products[0][t] = products[1][t] = corrections[t] = _mm256_setzero_ps();
+    }
+  }
+
+  PARE_METHOD void add(const uint8_t* in, const Int8Rows& x, int64_t column) {
+    Span2 w;
+    C::load(in, &w);
+#pragma GCC unroll 4
+    for (int t = 0; t < kTokens; ++t) {
+      const int64_t at = t * x.stride + column;
+      const __m256 both = _mm256_mul_ps(w.scale, _mm256_loadu_ps(x.scale + at / 32));
+      if constexpr (C::kLevels == Levels::kOffset || C::kLevels == Levels::kPlain) {
+        const __m256 factor = C::kLevels == Levels::kOffset ? w.offset : w.scale;
+        corrections[t] = _mm256_fmadd_ps(factor, _mm256_loadu_ps(x.sum + at / 32), corrections[t]);
+      } else if constexpr (C::kLevels == Levels::kCodes) {
+        const float* sums = x.sum16 + at / 16;
+        corrections[t] = _mm256_fmadd_ps(w.by_16[0], _mm256_loadu_ps(sums), corrections[t]);
+        corrections[t] = _mm256_fmadd_ps(w.by_16[1], _mm256_loadu_ps(sums + 8), corrections[t]);
+      }
+#pragma GCC unroll 8
+      for (int j = 0; j < 8; ++j) {
+        const __m256i q = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x.q + at + 32 * j));
+        const __m256 scale = _mm256_permutevar8x32_ps(both, _mm256_set1_epi32(j));
+        products[j % 2][t] =
+            _mm256_fmadd_ps(_mm256_cvtepi32_ps(dots32<C>(w, j, q)), scale, products[j % 2][t]);
+      }
+    }
+  }
+
+  PARE_METHOD float total(int t) const {
+    const __m256 sum = _mm256_add_ps(products[0][t], products[1][t]);
+    constexpr bool kOffsets = C::kLevels == Levels::kOffset || C::kOffset16;
+    const __m256 factor = _mm256_set1_ps(kOffsets ? 1.0f : static_cast<float>(-C::kZero));
+    const __m256 all =
+        C::kLevels == Levels::kSigned ? sum : _mm256_fmadd_ps(factor, corrections[t], sum);
+    __m128 s = _mm_add_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps(all, 1));
+    s = _mm_add_ps(s, _mm_movehl_ps(s, s));
+    return _mm_cvtss_f32(_mm_add_ss(s, _mm_shuffle_ps(s, s, 1)));
+  }
+};
+
+template <class C, int kTokens>
+void dot_rows2(const uint8_t* in, int64_t rows, int64_t columns, const Int8Rows& x, float* y,
+               int64_t y_stride) {
+  constexpr int kSpanBytes = kSpanColumns / C::kColumns * C::kBytes;
+  for (int64_t r = 0; r < rows; ++r) {
+    Sums2<C, kTokens> sums;
+    sums.clear();
+    int64_t c = 0;
+    for (; c + kSpanColumns <= columns; c += kSpanColumns, in += kSpanBytes) {
+      ask_ahead<kSpanBytes>(in);
+      sums.add(in, x, c);
+    }
+    if constexpr (C::kColumns < kSpanColumns) {
+      if (c < columns) {
+        sums.add(Tail<C>(in, columns - c).data(), x, c);
+        in += (columns - c) / C::kColumns * C::kBytes;
+      }
+    }
+#pragma GCC unroll 4
+    for (int t = 0; t < kTokens; ++t) y[t * y_stride + r] = sums.total(t);
+  }
+}
+
+template <class C>
+void dot2(const std::byte* weight, int64_t rows, int64_t columns, const Int8Rows& x, int64_t tokens,
+          float* y, int64_t y_stride) {
+  const auto* in = reinterpret_cast<const uint8_t*>(weight);
+  if (tokens == 4) return dot_rows2<C, 4>(in, rows, columns, x, y, y_stride);
+  if (tokens >= 2) dot_rows2<C, 2>(in, rows, columns, x, y, y_stride);
+  if (tokens == 2) return;
+  const int64_t last = tokens - 1;
+  dot_rows2<C, 1>(in, rows, columns, x.from(last), y + last * y_stride, y_stride);
+}
+
+template <class... C>
+std::span<const Dot> dots2(Codecs<C...>) {
+  static const Dot kDots[] = {{C::kId, dot2<C>}...};
+  return kDots;
+}
+
+}  // namespace
+}  // namespace pare::span
+
+HWY_POP_ATTRIBUTES
