@@ -2,87 +2,17 @@
 
 #include <algorithm>
 #include <cmath>
-#include <mutex>
 
 #include "base/rng.h"
 #include "calib/hessian_factor.h"
+#include "calib/lane_sums.h"
 #include "model/exec_torch/torch_error.h"
-#include "model/exec_torch/torch_threads.h"
 
 namespace pare {
 namespace {
 
-torch::Tensor token_tensor(const std::vector<int32_t>& window) {
-  torch::Tensor tokens = torch::empty({1, static_cast<int64_t>(window.size())}, torch::kInt64);
-  std::copy(window.begin(), window.end(), tokens.data_ptr<int64_t>());
-  return tokens;
-}
-
-torch::Tensor flat(const torch::Tensor& x) { return x.reshape({-1, x.size(-1)}); }
-
-// Second moments are symmetric: products are made by rows of tiles this wide.
-constexpr int64_t kMomentTile = 256;
 // Positions whose logits are in memory at a time.
 constexpr int64_t kEpilogueSlice = 64;
-
-// Sums kept by lane and added in lane order at the end.
-class LaneSums {
- public:
-  void add(int lane, int32_t key, const torch::Tensor& value) {
-    torch::Tensor& sum = lanes_[static_cast<size_t>(lane)][key];
-    if (sum.defined()) {
-      sum.add_(value);
-    } else {
-      sum = value.clone();
-    }
-  }
-  // sum += x^T x in the tiles on and above the diagonal; moments() fills in the others.
-  void add_second_moment(int lane, int32_t key, const torch::Tensor& x) {
-    torch::Tensor& sum = lanes_[static_cast<size_t>(lane)][key];
-    const int64_t n = x.size(1);
-    if (!sum.defined()) sum = torch::zeros({n, n});
-    const torch::Tensor transposed = x.transpose(0, 1);
-    for (int64_t begin = 0; begin < n; begin += kMomentTile) {
-      const int64_t count = std::min(kMomentTile, n - begin);
-      sum.narrow(0, begin, count)
-          .narrow(1, begin, n - begin)
-          .addmm_(transposed.narrow(0, begin, count), x.narrow(1, begin, n - begin));
-    }
-  }
-  // The totals of second moments, both triangles.
-  std::map<int32_t, torch::Tensor> moments() const {
-    auto sums = total();
-    for (auto& [key, sum] : sums) {
-      sum = sum.triu();
-      sum = sum + sum.triu(1).transpose(0, 1);
-    }
-    return sums;
-  }
-  std::map<int32_t, torch::Tensor> total() const {
-    std::map<int32_t, torch::Tensor> result;
-    for (const auto& lane : lanes_) {
-      for (const auto& [key, value] : lane) {
-        torch::Tensor& sum = result[key];
-        sum = sum.defined() ? sum + value.to(torch::kFloat64) : value.to(torch::kFloat64);
-      }
-    }
-    return result;
-  }
-
- private:
-  std::map<int32_t, torch::Tensor> lanes_[kCalibrationLanes];
-};
-
-// weight index -> site index, for the sites of one block (-1: those outside blocks).
-std::map<int32_t, int32_t> first_readers(const ModelDesc& desc, int block) {
-  std::map<int32_t, int32_t> sites;
-  for (size_t s = 0; s < desc.sites.size(); ++s) {
-    if (desc.sites[s].block == block) {
-      sites[desc.sites[s].readers.front()] = static_cast<int32_t>(s);
-    }
-  }
-  return sites;
-}
 
 // Tokens drawn from the softmax of each row of `logits` [positions, vocabulary].
 torch::Tensor sample_rows(const torch::Tensor& probabilities, Rng& rng) {
@@ -374,89 +304,6 @@ class StatsCollector {
 };
 
 }  // namespace
-
-Status for_each_window(size_t windows, ThreadPool& pool, Progress& progress,
-                       const std::function<Status(size_t, int)>& body) {
-  std::mutex mutex;
-  Status first_error;
-  pool.parallel_for(kCalibrationLanes, [&](size_t lane) {
-    follow_thread_setting();
-    for (size_t w = lane; w < windows; w += kCalibrationLanes) {
-      Status status;
-      if (progress.stop_requested()) {
-        status = cancelled("stopped during calibration");
-      } else {
-        try {
-          status = body(w, static_cast<int>(lane));
-        } catch (const std::exception& e) {
-          status = torch_error("running the model", e);
-        }
-      }
-      std::lock_guard lock(mutex);
-      if (!status.ok() && first_error.ok()) first_error = status;
-      if (!first_error.ok()) return;
-    }
-  });
-  return first_error;
-}
-
-Result<Streams> embed_windows(TorchModel& model, const Windows& windows, ThreadPool& pool,
-                              Progress& progress) {
-  if (windows.empty()) return invalid_argument("calibration needs at least one window of tokens");
-  Streams streams(windows.size());
-  PARE_RETURN_IF_ERROR(
-      for_each_window(windows.size(), pool, progress, [&](size_t w, int) -> Status {
-        torch::NoGradGuard no_grad;
-        PARE_ASSIGN_OR_RETURN(streams[w], model.prologue(token_tensor(windows[w])));
-        return {};
-      }));
-  return streams;
-}
-
-Status run_block(TorchModel& model, int index, Streams& streams, SiteMoments* moments,
-                 ThreadPool& pool, Progress& progress) {
-  LaneSums sums;
-  const auto sites = first_readers(model.desc(), index);
-  PARE_RETURN_IF_ERROR(
-      for_each_window(streams.size(), pool, progress, [&](size_t w, int lane) -> Status {
-        torch::NoGradGuard no_grad;
-        TorchHooks hooks;
-        hooks.on_linear = [&](const Op& op, const torch::Tensor& input, torch::Tensor&) {
-          const auto site = sites.find(op.weight);
-          if (site != sites.end()) sums.add_second_moment(lane, site->second, flat(input));
-        };
-        PARE_ASSIGN_OR_RETURN(streams[w],
-                              model.block(index, streams[w], moments ? &hooks : nullptr));
-        return {};
-      }));
-  if (moments != nullptr) {
-    moments->second_moment = sums.moments();
-    moments->tokens = 0.0;
-    for (const auto& stream : streams) moments->tokens += static_cast<double>(stream.size(-2));
-  }
-  return {};
-}
-
-Result<SiteMoments> output_moments(TorchModel& model, int32_t output, const Streams& streams,
-                                   ThreadPool& pool, Progress& progress) {
-  LaneSums sums;
-  const auto sites = first_readers(model.desc(), -1);
-  PARE_RETURN_IF_ERROR(
-      for_each_window(streams.size(), pool, progress, [&](size_t w, int lane) -> Status {
-        torch::NoGradGuard no_grad;
-        TorchHooks hooks;
-        hooks.stop_at = output;
-        hooks.on_linear = [&](const Op& op, const torch::Tensor& input, torch::Tensor&) {
-          const auto site = sites.find(op.weight);
-          if (site != sites.end()) sums.add_second_moment(lane, site->second, flat(input));
-        };
-        return model.epilogue(streams[w], &hooks).status();
-      }));
-  SiteMoments moments;
-  moments.second_moment = sums.moments();
-  for (const auto& stream : streams) moments.tokens += static_cast<double>(stream.size(-2));
-  return moments;
-}
 
 Result<CalibrationStats> collect_stats(TorchModel& model, const Windows& windows,
                                        const CollectOptions& options, ThreadPool& pool,

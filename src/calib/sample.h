@@ -4,7 +4,7 @@
 #pragma once
 
 #include "base/progress.h"
-#include "calib/collect.h"
+#include "calib/streams.h"
 
 namespace pare {
 

@@ -4,7 +4,7 @@
 // knapsack is solved again. Memory: one block, and the streams of the windows.
 #pragma once
 
-#include "calib/collect.h"
+#include "calib/streams.h"
 #include "compress/backend.h"
 #include "model/exec_torch/torch_model.h"
 

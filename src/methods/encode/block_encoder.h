@@ -6,7 +6,7 @@
 
 #include <memory>
 
-#include "calib/collect.h"
+#include "calib/streams.h"
 #include "compress/driver.h"
 #include "methods/encode/gptq.h"
 
