@@ -117,8 +117,10 @@ Status BlockEncoder::encode_outside(int32_t tensor, const Write& write) {
                                          .shape = {count, source.shape.columns()},
                                          .bytes = source.row_bytes(begin, count),
                                          .owner = source.owner}));
-    // The plain encoder names row and column.
-    if (!weight.isfinite().all().item<bool>()) return plain_->encode(index, write);
+    // The plain encoder names row and column; rows have been written, so nothing of its own is.
+    if (!weight.isfinite().all().item<bool>()) {
+      return plain_->encode(index, [](std::span<const std::byte>) { return Status(); });
+    }
     PARE_ASSIGN_OR_RETURN(const EncodedTensor encoded,
                           gptq_encode(codec(plan_.tensors[index].codec), weight, factor, pool_));
     PARE_RETURN_IF_ERROR(write(encoded.bytes));
