@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/rng.h"
-#include "cli/bench_machine.h"
+#include "kernels/read_bandwidth.h"
 #include "cli/native_session.h"
 #include "cli/verb.h"
 

@@ -1,4 +1,4 @@
-#include "cli/bench_machine.h"
+#include "kernels/read_bandwidth.h"
 
 #include <algorithm>
 #include <atomic>
@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace pare::cli {
+namespace pare {
 
 double read_bandwidth(ThreadPool& pool) {
   constexpr size_t kWords = size_t{256} << 17;  // 256 MiB
@@ -34,4 +34,4 @@ double read_bandwidth(ThreadPool& pool) {
   return total > 0 ? best : 0.0;
 }
 
-}  // namespace pare::cli
+}  // namespace pare
