@@ -122,15 +122,7 @@ struct Blocks256 {
 struct IQ4_XS : Blocks256<CodecId::kIQ4_XS, 136, Levels::kSigned> {
   PARE_INLINE void load(const uint8_t* in, Span2* out) {
     const __m256i table = table16(kquant::kTable.data(), 0);
-    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    const __m256i low = _mm256_srlv_epi32(_mm256_set1_epi32(static_cast<int>(load_u32(in + 4))),
-                                          _mm256_slli_epi32(lane, 2));
-    const __m256i high = _mm256_srlv_epi32(_mm256_set1_epi32(static_cast<int>(load_u16(in + 2))),
-                                           _mm256_slli_epi32(lane, 1));
-    const __m256i codes =
-        _mm256_or_si256(_mm256_and_si256(low, _mm256_set1_epi32(15)),
-                        _mm256_slli_epi32(_mm256_and_si256(high, _mm256_set1_epi32(3)), 4));
-    out->scale = scaled(half(in), _mm256_sub_epi32(codes, _mm256_set1_epi32(32)));
+    out->scale = load_scales_iq4(in);
 #pragma GCC unroll 8
     for (int j = 0; j < 8; ++j) {
       out->level[j] = _mm256_shuffle_epi8(table, nibbles(in + 8 + 16 * j));

@@ -68,6 +68,19 @@ PARE_INLINE __m256i spread(uint64_t codes) {
   return _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(static_cast<int64_t>(codes)));
 }
 
+// Scales of IQ4_XS.
+PARE_INLINE __m256 load_scales_iq4(const uint8_t* in) {
+  const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  const __m256i low = _mm256_srlv_epi32(_mm256_set1_epi32(static_cast<int>(load_u32(in + 4))),
+                                        _mm256_slli_epi32(lane, 2));
+  const __m256i high = _mm256_srlv_epi32(_mm256_set1_epi32(static_cast<int>(load_u16(in + 2))),
+                                         _mm256_slli_epi32(lane, 1));
+  const __m256i codes =
+      _mm256_or_si256(_mm256_and_si256(low, _mm256_set1_epi32(15)),
+                      _mm256_slli_epi32(_mm256_and_si256(high, _mm256_set1_epi32(3)), 4));
+  return scaled(half(in), _mm256_sub_epi32(codes, _mm256_set1_epi32(32)));
+}
+
 // Scales and offsets of Q4_K and Q5_K.
 PARE_INLINE void load_scales6(const uint8_t* in, __m256* scale, __m256* offset) {
   const uint64_t a = load_u32(in + 4), b = load_u32(in + 8), c = load_u32(in + 12);

@@ -14,15 +14,7 @@ struct IQ4_XS {
   static constexpr int kColumns = 256, kBytes = 136;
   PARE_INLINE void load(const uint8_t* in, Span<IQ4_XS>* out) {
     const __m512i table = level_table(kquant::kTable.data(), kTableZero);
-    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    const __m256i low = _mm256_srlv_epi32(_mm256_set1_epi32(static_cast<int>(load_u32(in + 4))),
-                                          _mm256_slli_epi32(lane, 2));
-    const __m256i high = _mm256_srlv_epi32(_mm256_set1_epi32(static_cast<int>(load_u16(in + 2))),
-                                           _mm256_slli_epi32(lane, 1));
-    const __m256i codes =
-        _mm256_or_si256(_mm256_and_si256(low, _mm256_set1_epi32(15)),
-                        _mm256_slli_epi32(_mm256_and_si256(high, _mm256_set1_epi32(3)), 4));
-    out->scale = scaled(half(in), _mm256_sub_epi32(codes, _mm256_set1_epi32(32)));
+    out->scale = load_scales_iq4(in);
 #pragma GCC unroll 4
     for (int j = 0; j < 4; ++j) {
       const uint8_t* q = in + 8 + 32 * j;
