@@ -198,19 +198,22 @@ Result<Plan> solve_plan(const Model& model, std::span<const TensorCandidates> ta
                             budget_bytes);
   }
   std::vector<std::vector<Choice>> items;
+  uint64_t smallest = header;
   for (const TensorCandidates& t : table) {
     std::vector<Choice> choices;
     const double factor = scale.empty() ? 1.0 : scale[t.tensor];
     for (const Candidate& c : t.candidates) choices.push_back({c.bytes, factor * c.cost});
+    smallest += std::ranges::min(choices, {}, &Choice::bytes).bytes;
     items.push_back(std::move(choices));
   }
-  auto solved = solve_knapsack(items, budget_bytes - header);
-  if (!solved.ok()) {
-    return solved.status().with_context(
-        fmt::format("{} bytes cannot be reached with these types", budget_bytes));
+  if (smallest > budget_bytes) {
+    return invalid_argument(
+        "{} bytes cannot be reached with these types: the smallest file has {} bytes", budget_bytes,
+        smallest);
   }
+  PARE_ASSIGN_OR_RETURN(const auto solved, solve_knapsack(items, budget_bytes - header));
   for (size_t i = 0; i < table.size(); ++i) {
-    const Candidate& c = table[i].candidates[solved->chosen[i]];
+    const Candidate& c = table[i].candidates[solved.chosen[i]];
     const char* why = c.method == Method::kKeep        ? "kept"
                       : table[i].candidates.size() > 1 ? "search"
                                                        : "only choice";
