@@ -10,6 +10,7 @@
 #include "base/status.h"
 #include "base/threads.h"
 #include "kernels/activations.h"
+#include "kernels/aligned.h"
 #include "kernels/matmul.h"
 #include "model/exec_native/kv_cache.h"
 #include "model/exec_native/native_model.h"
@@ -74,8 +75,8 @@ class Session {
   int64_t length_ = 0;
 
   int64_t reserved_ = 0;                   // tokens that slots_ have room for
-  std::vector<std::vector<float>> slots_;  // Program::slots
-  std::vector<std::vector<float>> epilogue_slots_;
+  std::vector<AlignedBuffer<float>> slots_;  // Program::slots
+  std::vector<AlignedBuffer<float>> epilogue_slots_;
   Activations input_;              // of the linear operations at hand
   std::vector<Product> products_;  // these, while they run
   std::vector<float> attention_scratch_, last_hidden_;

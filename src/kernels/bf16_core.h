@@ -1,0 +1,60 @@
+// Products of bfloat16 with sums in float, on CPUs that multiply whole tiles of them (AMX): so
+// fast that weights are turned into bfloat16 first, whatever their codec, and truer than
+// activations of 8 bits.
+//
+// A float is kept in one part, the nearest bfloat16 (8 bits), or in two: that, and the one nearest
+// to what is left (16 bits). Two parts make three products: the last of four is beyond floats.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/planar.h"
+
+namespace pare {
+
+// Weights: `rows` rows of a block of columns. Rows are `stride` numbers apart, and readable up to
+// a multiple of kRows; parts lie behind one another.
+struct Bf16Panel {
+  const uint16_t* w;
+  int64_t rows, stride, part_stride;
+  int parts;
+};
+
+// Activations of a block of columns: x[columns / 32][16 pairs of columns][16 tokens][2] of each 16
+// tokens, `tile_stride` numbers apart. Tokens and columns that are not there are zeros.
+struct Bf16Tiles {
+  const uint16_t* x;
+  int64_t tokens, tile_stride, part_stride;
+  int parts;
+};
+
+struct Bf16Core {
+  static constexpr int64_t kRows = 16, kTokens = 16, kColumns = 32;  // of a tile
+
+  int64_t few_tokens;         // up to so many, quantized weights are multiplied otherwise
+  int64_t few_tokens_floats;  // and float weights
+
+  // A row of weights, a multiple of 32 columns, in one part.
+  void (*from_planar)(const PlanarForm&, const PlanarPiece&, int64_t columns, uint16_t* out);
+  // A row of floats in `parts` parts, `part_stride` numbers apart; zeros up to a multiple of 32
+  // columns.
+  void (*from_floats)(const float* in, int64_t columns, int parts, uint16_t* out,
+                      int64_t part_stride);
+  // 16 rows of tokens, a multiple of 32 columns, as a tile of Bf16Tiles.
+  void (*interleave)(const uint16_t* rows, int64_t stride, int64_t columns, uint16_t* out);
+
+  // 16 tokens' floats that lie in columns, x[columns][stride] with a multiple of 32 columns, as
+  // such a tile in `parts` parts.
+  void (*interleave_columns)(const float* x, int64_t stride, int64_t columns, int parts,
+                             uint16_t* out, int64_t part_stride);
+
+  // sums (+)= w x, `columns` a multiple of 32; added to unless `first`. They lie in tiles:
+  // [tokens / 16][panel rows / 16][16 rows][16 tokens], both counts rounded up.
+  void (*multiply)(const Bf16Panel& w, const Bf16Tiles& x, int64_t columns, bool first,
+                   float* sums);
+  // y[t * y_stride + r] = a sum + bias[r], bias: rows floats, or null.
+  void (*finish)(const float* sums, int64_t rows, int64_t tokens, const float* bias, float* y,
+                 int64_t y_stride);
+};
+
+}  // namespace pare

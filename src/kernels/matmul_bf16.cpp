@@ -1,0 +1,81 @@
+// Products with many tokens in bfloat16 (bf16_core.h).
+#include "kernels/aligned.h"
+#include "kernels/matmul_task.h"
+
+namespace pare {
+namespace {
+
+// A block of rows and columns stays in the second-level cache while all tokens pass; 32 of its
+// rows, or as many tokens, in the first-level cache.
+constexpr int64_t kBlockRows = 128;
+constexpr int64_t kBlockColumns = kPieceColumns;
+constexpr int64_t kStride = kBlockColumns + 32;  // rows begin in different cache sets
+// Sums of so many tokens are kept beside them.
+constexpr int64_t kBlockTokens = 512;
+
+struct Scratch {
+  AlignedBuffer<PlanarPiece> piece;
+  AlignedBuffer<float> floats, sums;
+  AlignedBuffer<uint16_t> panel;
+};
+Scratch& scratch() {
+  thread_local Scratch s;
+  return s;
+}
+
+// Rows [begin, begin + panel.rows) of a block of columns.
+void fill(const Task& task, int64_t begin, int64_t column, int64_t count, uint16_t* out,
+          const Bf16Panel& panel) {
+  const Bf16Core& bf16 = *task.core.bf16;
+  Scratch& s = scratch();
+  if (task.kernel.unpacker != nullptr) {
+    const Unpacker& unpacker = *task.kernel.unpacker;
+    PlanarPiece* piece = s.piece.reserve(1);
+    for (int64_t r = 0; r < panel.rows; ++r) {
+      unpacker.unpack(task.packed(begin + r, column), count, piece);
+      bf16.from_planar(unpacker.form, *piece, count, out + r * kStride);
+    }
+    return;
+  }
+  float* floats = s.floats.reserve(kBlockColumns);
+  for (int64_t r = 0; r < panel.rows; ++r) {
+    task.codec.decode_row(task.packed(begin + r, column), floats, count);
+    bf16.from_floats(floats, count, panel.parts, out + r * kStride, panel.part_stride);
+  }
+}
+
+}  // namespace
+
+void many_tokens_bf16(const Task& task) {
+  const Bf16Core& bf16 = *task.core.bf16;
+  // Activations that meet float weights keep 16 bits, and so do those weights unless they are
+  // bfloat16 already.
+  const bool floats = task.kernel.unpacker == nullptr;
+  const int x_parts = floats ? 2 : 1;
+  const int w_parts = floats && task.codec.id != CodecId::kBF16 ? 2 : 1;
+  const auto x = task.x.bf16_tiles(bf16, x_parts, task.pool);
+  for_row_blocks(task, 2 * Bf16Core::kRows, kBlockRows, [&](int64_t begin, int64_t count) {
+    Scratch& s = scratch();
+    const int64_t padded = round_up(count, Bf16Core::kRows);
+    uint16_t* w = s.panel.reserve(static_cast<size_t>(w_parts * kBlockRows * kStride));
+    // Rows that are not there are read; their sums go nowhere.
+    for (int part = 0; part < w_parts; ++part) {
+      std::fill(w + (part * kBlockRows + count) * kStride,
+                w + (part * kBlockRows + padded) * kStride, uint16_t{0});
+    }
+    const Bf16Panel panel{w, count, kStride, kBlockRows * kStride, w_parts};
+    float* sums = s.sums.reserve(static_cast<size_t>(kBlockTokens * padded));
+    for (int64_t t = 0; t < task.tokens; t += kBlockTokens) {
+      const int64_t tokens = std::min(kBlockTokens, task.tokens - t);
+      for (int64_t c = 0; c < task.columns; c += kBlockColumns) {
+        const int64_t n = std::min(kBlockColumns, task.columns - c);
+        fill(task, begin, c, n, w, panel);
+        bf16.multiply(panel, x.at(t, tokens, c), round_up(n, Bf16Core::kColumns), c == 0, sums);
+      }
+      bf16.finish(sums, count, tokens, task.bias == nullptr ? nullptr : task.bias + begin,
+                  task.y + t * task.y_stride + begin, task.y_stride);
+    }
+  });
+}
+
+}  // namespace pare
