@@ -227,7 +227,7 @@ Activations::Bf16View Activations::bf16_tiles(const Bf16Core& core, int parts, T
       for (int64_t i = 0; i < kTokens; ++i) {
         uint16_t* out = rows + i * columns;
         if (const int64_t t = tile * kTokens + i; t < tokens_) {
-          core.from_floats(row(t), columns_, parts, out, tile_stride);
+          core.from_floats(row(t), columns_, parts, out, kColumns, tile_stride);
         } else {
           for (int p = 0; p < parts; ++p) {
             std::fill_n(out + p * tile_stride, columns, uint16_t{0});

@@ -29,7 +29,7 @@ namespace {
 
 constexpr int64_t kRows = Bf16Core::kRows, kTokens = Bf16Core::kTokens;
 constexpr int64_t kColumns = Bf16Core::kColumns;
-constexpr int64_t kTile = kTokens * kColumns;  // numbers of an activation tile
+constexpr int64_t kTile = 16 * kColumns;  // numbers
 constexpr int64_t kSums = kRows * kTokens;
 
 // --- making bfloat16 ---
@@ -39,7 +39,8 @@ PARE_INLINE __m512i pack(__m512 low, __m512 high) {
 }
 
 template <int kScaleLen, int kOffsetLen>
-void from_planar(const PlanarForm& form, const PlanarPiece& piece, int64_t columns, uint16_t* out) {
+void from_planar(const PlanarForm& form, const PlanarPiece& piece, int64_t columns, uint16_t* out,
+                 int64_t step) {
   const __m512i zero = _mm512_set1_epi32(form.zero);
   const auto values = [&](int64_t c) __attribute__((always_inline)) {
     const __m128i bytes = _mm_load_si128(reinterpret_cast<const __m128i*>(piece.level + c));
@@ -51,20 +52,20 @@ void from_planar(const PlanarForm& form, const PlanarPiece& piece, int64_t colum
       return _mm512_fmadd_ps(level, scale, _mm512_set1_ps(piece.offset[c / kOffsetLen]));
     }
   };
-  for (int64_t c = 0; c < columns; c += kColumns) {
-    _mm512_storeu_si512(out + c, pack(values(c), values(c + 16)));
+  for (int64_t c = 0; c < columns; c += kColumns, out += step) {
+    _mm512_storeu_si512(out, pack(values(c), values(c + 16)));
   }
 }
 
 void any_from_planar(const PlanarForm& form, const PlanarPiece& piece, int64_t columns,
-                     uint16_t* out) {
+                     uint16_t* out, int64_t step) {
   if (form.offset_len == 0) {
-    if (form.scale_len == 32) return from_planar<32, 0>(form, piece, columns, out);
-    return from_planar<16, 0>(form, piece, columns, out);
+    if (form.scale_len == 32) return from_planar<32, 0>(form, piece, columns, out, step);
+    return from_planar<16, 0>(form, piece, columns, out, step);
   }
-  if (form.offset_len == 32) return from_planar<32, 32>(form, piece, columns, out);
-  if (form.scale_len == 32) return from_planar<32, 16>(form, piece, columns, out);
-  from_planar<16, 16>(form, piece, columns, out);
+  if (form.offset_len == 32) return from_planar<32, 32>(form, piece, columns, out, step);
+  if (form.scale_len == 32) return from_planar<32, 16>(form, piece, columns, out, step);
+  from_planar<16, 16>(form, piece, columns, out, step);
 }
 
 PARE_INLINE __m512 as_floats(__m512i packed, bool high) {
@@ -72,8 +73,9 @@ PARE_INLINE __m512 as_floats(__m512i packed, bool high) {
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
 }
 
-void from_floats(const float* in, int64_t columns, int parts, uint16_t* out, int64_t part_stride) {
-  for (int64_t c = 0; c < columns; c += kColumns) {
+void from_floats(const float* in, int64_t columns, int parts, uint16_t* out, int64_t step,
+                 int64_t part_stride) {
+  for (int64_t c = 0; c < columns; c += kColumns, out += step) {
     const auto left = [&](int64_t begin) {
       const int64_t n = std::clamp<int64_t>(columns - begin, 0, 16);
       return static_cast<__mmask16>((1u << n) - 1);
@@ -81,10 +83,10 @@ void from_floats(const float* in, int64_t columns, int parts, uint16_t* out, int
     const __m512 low = _mm512_maskz_loadu_ps(left(c), in + c);
     const __m512 high = _mm512_maskz_loadu_ps(left(c + 16), in + c + 16);
     const __m512i head = pack(low, high);
-    _mm512_storeu_si512(out + c, head);
+    _mm512_storeu_si512(out, head);
     if (parts == 2) {
-      _mm512_storeu_si512(out + part_stride + c, pack(_mm512_sub_ps(low, as_floats(head, false)),
-                                                      _mm512_sub_ps(high, as_floats(head, true))));
+      _mm512_storeu_si512(out + part_stride, pack(_mm512_sub_ps(low, as_floats(head, false)),
+                                                  _mm512_sub_ps(high, as_floats(head, true))));
     }
   }
 }
@@ -165,14 +167,13 @@ PARE_INLINE void block(const Bf16Panel& w, const Bf16Tiles& x, int64_t columns, 
     if constexpr (kR == 2) _tile_loadd(2, sums + kSums, 64);
     if constexpr (kR == 2 && kT == 2) _tile_loadd(3, sums + sums_stride + kSums, 64);
   }
-  const int64_t w_bytes = 2 * w.stride;
   for (int part_w = 0; part_w < w.parts; ++part_w) {
     for (int part_x = 0; part_x < x.parts; ++part_x) {
       if (part_w + part_x == 2) continue;
       const uint16_t* from = w.w + part_w * w.part_stride;
       const uint16_t* with = x.x + part_x * x.part_stride;
-      for (int64_t c = 0; c < columns; c += kColumns, with += kTile) {
-        _tile_loadd(4, from + c, w_bytes);
+      for (int64_t c = 0; c < columns; c += kColumns, from += kTile, with += kTile) {
+        _tile_loadd(4, from, 64);
         _tile_loadd(6, with, 64);
         _tile_dpbf16ps(0, 4, 6);
         if constexpr (kT == 2) {
@@ -180,7 +181,7 @@ PARE_INLINE void block(const Bf16Panel& w, const Bf16Tiles& x, int64_t columns, 
           _tile_dpbf16ps(1, 4, 7);
         }
         if constexpr (kR == 2) {
-          _tile_loadd(5, from + kRows * w.stride + c, w_bytes);
+          _tile_loadd(5, from + w.tile_stride, 64);
           _tile_dpbf16ps(2, 5, 6);
         }
         if constexpr (kR == 2 && kT == 2) _tile_dpbf16ps(3, 5, 7);
@@ -205,7 +206,7 @@ void multiply(const Bf16Panel& w, const Bf16Tiles& x, int64_t columns, bool firs
     const bool two_tokens = t + 1 < token_tiles;
     for (int64_t r = 0; r < row_tiles; r += 2) {
       Bf16Panel from = w;
-      from.w += r * kRows * w.stride;
+      from.w += r * w.tile_stride;
       float* out = sums + t * sums_stride + r * kSums;
       if (r + 1 < row_tiles) {
         two_tokens ? block<2, 2>(from, with, columns, first, out, sums_stride)

@@ -12,12 +12,16 @@
 
 namespace pare {
 
-// Weights: `rows` rows of a block of columns. Rows are `stride` numbers apart, and readable up to
-// a multiple of kRows; parts lie behind one another.
+// Weights: w[columns / 32][16 rows][32] of each 16 rows of a block of columns, `tile_stride`
+// numbers apart. Rows that are not there are read, and may be anything.
 struct Bf16Panel {
   const uint16_t* w;
-  int64_t rows, stride, part_stride;
+  int64_t rows, tile_stride, part_stride;
   int parts;
+
+  // Where a row begins, its next 32 columns kStep numbers further on.
+  static constexpr int64_t kStep = 16 * 32;
+  static int64_t row(int64_t r, int64_t tile_stride) { return r / 16 * tile_stride + r % 16 * 32; }
 };
 
 // Activations of a block of columns: x[columns / 32][16 pairs of columns][16 tokens][2] of each 16
@@ -34,11 +38,13 @@ struct Bf16Core {
   int64_t few_tokens;         // up to so many, quantized weights are multiplied otherwise
   int64_t few_tokens_floats;  // and float weights
 
-  // A row of weights, a multiple of 32 columns, in one part.
-  void (*from_planar)(const PlanarForm&, const PlanarPiece&, int64_t columns, uint16_t* out);
+  // A row of weights, a multiple of 32 columns, in one part. Here and below, 32 columns begin
+  // `step` numbers after the 32 before.
+  void (*from_planar)(const PlanarForm&, const PlanarPiece&, int64_t columns, uint16_t* out,
+                      int64_t step);
   // A row of floats in `parts` parts, `part_stride` numbers apart; zeros up to a multiple of 32
   // columns.
-  void (*from_floats)(const float* in, int64_t columns, int parts, uint16_t* out,
+  void (*from_floats)(const float* in, int64_t columns, int parts, uint16_t* out, int64_t step,
                       int64_t part_stride);
   // 16 rows of tokens, a multiple of 32 columns, as a tile of Bf16Tiles.
   void (*interleave)(const uint16_t* rows, int64_t stride, int64_t columns, uint16_t* out);

@@ -11,6 +11,7 @@ namespace {
 // Rows of a piece of work with many tokens: their panels stay in the second-level cache while all
 // tokens pass.
 constexpr int64_t kBlockRows = 64;
+constexpr int64_t kBlocksEach = 4;  // of a thread, so that all are done at the same time
 // Columns of such a panel: it and a tile of tokens share the first-level cache.
 constexpr int64_t kPanelColumns = 1024;
 // With few tokens, rows are handed out by so many.
@@ -174,7 +175,7 @@ void many_tokens(const Task& task) {
   const Core::Many many = task.core.many(form);
   const int64_t panel_rows = task.core.panel_rows;
   constexpr int64_t kScales = kPanelColumns / 16;
-  for_row_blocks(task, panel_rows, kBlockRows, [&](int64_t begin, int64_t count) {
+  for_row_blocks(task, panel_rows, kBlockRows, kBlocksEach, [&](int64_t begin, int64_t count) {
     Scratch& s = scratch();
     PlanarPiece* pieces = s.pieces.reserve(static_cast<size_t>(panel_rows));
     uint8_t* level = s.level.reserve(kBlockRows * kPanelColumns);
@@ -204,7 +205,7 @@ void many_tokens(const Task& task) {
 void many_tokens_of_floats(const Task& task) {
   const float* x = task.x.float_tiles(task.core, task.pool);
   const int64_t panel_rows = task.core.panel_rows, tile_tokens = task.core.tile_tokens;
-  for_row_blocks(task, panel_rows, kBlockRows, [&](int64_t begin, int64_t count) {
+  for_row_blocks(task, panel_rows, kBlockRows, kBlocksEach, [&](int64_t begin, int64_t count) {
     Scratch& s = scratch();
     const auto panel_size = panel_rows * kFloatColumns;
     float* rows = s.floats.reserve(static_cast<size_t>(panel_size));

@@ -30,10 +30,10 @@ struct Task {
 inline int64_t round_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
 
 // Calls body(first row, row count) for pieces of at most `most` rows, multiples of `unit`; smaller
-// where there would not be enough pieces for the threads.
+// where there would not be `each` pieces for each thread.
 template <class Body>
-void for_row_blocks(const Task& task, int64_t unit, int64_t most, const Body& body) {
-  const int64_t wanted = 4 * task.pool.threads();
+void for_row_blocks(const Task& task, int64_t unit, int64_t most, int64_t each, const Body& body) {
+  const int64_t wanted = each * task.pool.threads();
   const int64_t block = std::clamp(round_up(task.rows / wanted, unit), unit, most);
   const int64_t blocks = (task.rows + block - 1) / block;
   const auto run = [&](size_t i) {

@@ -226,17 +226,21 @@ void AttendBf16(const Bf16Core& bf16, const OpAttributes& attr, const KvCache& c
   s.values.assign(size(kKeysAtOnce * padded), 0.0f);  // and so do keys that are not there
   rows.start(s.q.data(), top, sum);
 
-  const Bf16Panel queries{s.q_panel.reserve(size(kParts * tile_rows * depth)), rows.count, depth,
-                          tile_rows * depth, kParts};
-  auto* q_panel = const_cast<uint16_t*>(queries.w);
-  std::fill(q_panel, q_panel + kParts * tile_rows * depth, uint16_t{0});
+  // Rows that are not there stay zero.
+  const auto panel = [&](AlignedBuffer<uint16_t>& buffer, int64_t columns) {
+    const int64_t part = tile_rows * columns;
+    std::fill_n(buffer.reserve(size(kParts * part)), kParts * part, uint16_t{0});
+    return Bf16Panel{buffer.data(), rows.count, kTileRows * columns, part, kParts};
+  };
+  const auto set_row = [&](const Bf16Panel& p, AlignedBuffer<uint16_t>& buffer, int64_t r,
+                           const float* x, int64_t columns) {
+    bf16.from_floats(x, columns, kParts, buffer.data() + Bf16Panel::row(r, p.tile_stride),
+                     Bf16Panel::kStep, p.part_stride);
+  };
+  const Bf16Panel queries = panel(s.q_panel, depth), weights = panel(s.weight_panel, kKeysAtOnce);
   for (int64_t r = 0; r < rows.count; ++r) {
-    bf16.from_floats(s.q.data() + r * attr.head_dim, attr.head_dim, kParts, q_panel + r * depth,
-                     queries.part_stride);
+    set_row(queries, s.q_panel, r, s.q.data() + r * attr.head_dim, attr.head_dim);
   }
-  uint16_t* weight_panel = s.weight_panel.reserve(size(kParts * tile_rows * kKeysAtOnce));
-  std::fill(weight_panel, weight_panel + kParts * tile_rows * kKeysAtOnce, uint16_t{0});
-  const Bf16Panel weights{weight_panel, rows.count, kKeysAtOnce, tile_rows * kKeysAtOnce, kParts};
   // A key is a "token" of the first product, a column of values one of the second.
   const Bf16Tiles keys{s.key_tiles.reserve(size(kParts * kKeysAtOnce * depth)), kKeysAtOnce,
                        Bf16Core::kTokens * depth, kKeysAtOnce * depth, kParts};
@@ -270,8 +274,7 @@ void AttendBf16(const Bf16Core& bf16, const OpAttributes& attr, const KvCache& c
     for (int64_t r = 0; r < rows.count; ++r) {
       for (int64_t j = 0; j < kKeysAtOnce; j += 16) std::copy_n(at(scores, r, j), 16, row + j);
       const float keep = weigh(rows, r, begin, count, kKeysAtOnce, row, top + r, sum + r);
-      bf16.from_floats(row, kKeysAtOnce, kParts, weight_panel + r * kKeysAtOnce,
-                       weights.part_stride);
+      set_row(weights, s.weight_panel, r, row, kKeysAtOnce);
       if (keep == 1.0f) continue;
       for (int64_t c = 0; c < padded; c += 16) scale_row(at(results, r, c), keep, 16);
     }
