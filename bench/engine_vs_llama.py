@@ -85,7 +85,7 @@ def main() -> int:
     if args.ik_bin:
         programs["ik_llama.cpp"] = lambda m: llama_bench(args.ik_bin / "llama-bench", m, args)
     args.work.mkdir(parents=True, exist_ok=True)
-    results = peer.Results(args.results, ("type", "threads", "prefill", "depth"))
+    results = peer.Results(args.results, ("type", "threads", "prefill", "depth", "cpu_level"))
     for name in args.types.split(","):
         model = args.work / f"engine-{name}.gguf"
         random_gguf.make(args.source_gguf, model, name)

@@ -80,13 +80,13 @@ void from_floats(const float* in, int64_t columns, int parts, uint16_t* out, int
       const int64_t n = std::clamp<int64_t>(columns - begin, 0, 16);
       return static_cast<__mmask16>((1u << n) - 1);
     };
-    const __m512 low = _mm512_maskz_loadu_ps(left(c), in + c);
-    const __m512 high = _mm512_maskz_loadu_ps(left(c + 16), in + c + 16);
-    const __m512i head = pack(low, high);
-    _mm512_storeu_si512(out, head);
-    if (parts == 2) {
-      _mm512_storeu_si512(out + part_stride, pack(_mm512_sub_ps(low, as_floats(head, false)),
-                                                  _mm512_sub_ps(high, as_floats(head, true))));
+    __m512 low = _mm512_maskz_loadu_ps(left(c), in + c);
+    __m512 high = _mm512_maskz_loadu_ps(left(c + 16), in + c + 16);
+    for (int part = 0; part < parts; ++part) {
+      const __m512i nearest = pack(low, high);
+      _mm512_storeu_si512(out + part * part_stride, nearest);
+      low = _mm512_sub_ps(low, as_floats(nearest, false));
+      high = _mm512_sub_ps(high, as_floats(nearest, true));
     }
   }
 }
@@ -108,15 +108,12 @@ PARE_INLINE __m512i rounded(__m512 x) {
 void interleave_columns(const float* x, int64_t stride, int64_t columns, int parts, uint16_t* out,
                         int64_t part_stride) {
   for (int64_t c = 0; c < columns; c += 2, out += 32) {
-    const __m512 a = _mm512_loadu_ps(x + c * stride), b = _mm512_loadu_ps(x + (c + 1) * stride);
-    const __m512i head_a = rounded(a), head_b = _mm512_slli_epi32(rounded(b), 16);
-    _mm512_storeu_si512(out, _mm512_or_si512(head_a, head_b));
-    if (parts == 2) {
-      const __m512 of_a = _mm512_castsi512_ps(_mm512_slli_epi32(head_a, 16));
-      const __m512i rest_a = rounded(_mm512_sub_ps(a, of_a));
-      const __m512i rest_b = rounded(_mm512_sub_ps(b, _mm512_castsi512_ps(head_b)));
-      _mm512_storeu_si512(out + part_stride,
-                          _mm512_or_si512(rest_a, _mm512_slli_epi32(rest_b, 16)));
+    __m512 a = _mm512_loadu_ps(x + c * stride), b = _mm512_loadu_ps(x + (c + 1) * stride);
+    for (int part = 0; part < parts; ++part) {
+      const __m512i of_a = rounded(a), of_b = _mm512_slli_epi32(rounded(b), 16);
+      _mm512_storeu_si512(out + part * part_stride, _mm512_or_si512(of_a, of_b));
+      a = _mm512_sub_ps(a, _mm512_castsi512_ps(_mm512_slli_epi32(of_a, 16)));
+      b = _mm512_sub_ps(b, _mm512_castsi512_ps(of_b));
     }
   }
 }
@@ -168,8 +165,8 @@ PARE_INLINE void block(const Bf16Panel& w, const Bf16Tiles& x, int64_t columns, 
     if constexpr (kR == 2 && kT == 2) _tile_loadd(3, sums + sums_stride + kSums, 64);
   }
   for (int part_w = 0; part_w < w.parts; ++part_w) {
-    for (int part_x = 0; part_x < x.parts; ++part_x) {
-      if (part_w + part_x == 2) continue;
+    const int end_x = std::min(x.parts, std::max(w.parts, x.parts) - part_w);
+    for (int part_x = 0; part_x < end_x; ++part_x) {
       const uint16_t* from = w.w + part_w * w.part_stride;
       const uint16_t* with = x.x + part_x * x.part_stride;
       for (int64_t c = 0; c < columns; c += kColumns, from += kTile, with += kTile) {

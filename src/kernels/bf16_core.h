@@ -2,8 +2,9 @@
 // fast that weights are turned into bfloat16 first, whatever their codec, and truer than
 // activations of 8 bits.
 //
-// A float is kept in one part, the nearest bfloat16 (8 bits), or in two: that, and the one nearest
-// to what is left (16 bits). Two parts make three products: the last of four is beyond floats.
+// A float is kept in one part, the nearest bfloat16 (8 bits), or in more: the next is the one
+// nearest to what is left. Two hold a binary16 number, three a float. Parts
+// i and j are multiplied where i + j is less than the parts of the longer side.
 #pragma once
 
 #include <cstdint>

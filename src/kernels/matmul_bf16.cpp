@@ -51,11 +51,12 @@ void fill(const Task& task, int64_t begin, int64_t column, int64_t count, const 
 
 void many_tokens_bf16(const Task& task) {
   const Bf16Core& bf16 = *task.core.bf16;
-  // Activations that meet float weights keep 16 bits, and so do those weights unless they are
-  // bfloat16 already.
-  const bool floats = task.kernel.unpacker == nullptr;
-  const int x_parts = floats ? 2 : 1;
-  const int w_parts = floats && task.codec.id != CodecId::kBF16 ? 2 : 1;
+  int w_parts = 1, x_parts = 1;
+  if (task.kernel.unpacker == nullptr) {
+    // Floats are kept whole: as many parts as they have bits for.
+    w_parts = task.codec.id == CodecId::kBF16 ? 1 : task.codec.id == CodecId::kF16 ? 2 : 3;
+    x_parts = 3;
+  }
   const auto x = task.x.bf16_tiles(bf16, x_parts, task.pool);
   for_row_blocks(
       task, 2 * Bf16Core::kRows, kBlockRows, kBlocksEach, [&](int64_t begin, int64_t count) {

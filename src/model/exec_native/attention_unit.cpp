@@ -198,10 +198,10 @@ void Attend(const OpAttributes& attr, const KvCache& cache, size_t layer, const 
   }
 }
 
-// --- the same with products of bfloat16, every float in two parts ---
+// --- the same with products of bfloat16, every float in three parts, so that none is rounded ---
 
 constexpr int64_t kTileRows = Bf16Core::kRows, kTileSums = Bf16Core::kRows * Bf16Core::kTokens;
-constexpr int kParts = 2;
+constexpr int kParts = 3;
 
 int64_t round_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
 

@@ -8,7 +8,6 @@
 #include <filesystem>
 
 #include "formats/safetensors/reader.h"
-#include "kernels/core.h"
 #include "model/exec_native/native_executor.h"
 #include "model/exec_native/session.h"
 #include "model/test_support.h"
@@ -32,8 +31,7 @@ void expect_close(const std::vector<float>& found, std::span<const float> expect
   testing::Test::RecordProperty("worst", std::to_string(worst / largest));
   EXPECT_LE(worst, tolerance * largest) << "logits up to " << largest;
 }
-// Tiles of bfloat16 keep 16 bits of floats.
-float exact() { return core(cpu_level()).bf16 != nullptr ? 1e-4f : 1e-5f; }
+constexpr float kExact = 1e-5f;
 
 class NativeLogits : public testing::TestWithParam<std::string> {
  protected:
@@ -77,13 +75,13 @@ class NativeLogits : public testing::TestWithParam<std::string> {
 
 TEST_P(NativeLogits, EqualTransformers) {
   ThreadPool pool(2);
-  expect_close(run(*session(pool), {1000}), expected_.logits, exact());
+  expect_close(run(*session(pool), {1000}), expected_.logits, kExact);
 }
 
 TEST_P(NativeLogits, PieceByPieceIsTheSame) {
   ThreadPool pool(2);
-  expect_close(run(*session(pool), {1}), expected_.logits, exact());
-  expect_close(run(*session(pool), {7, 3, 17, 5}), expected_.logits, exact());
+  expect_close(run(*session(pool), {1}), expected_.logits, kExact);
+  expect_close(run(*session(pool), {7, 3, 17, 5}), expected_.logits, kExact);
 }
 
 TEST_P(NativeLogits, TheExecutorGivesThoseOfTheLastPositions) {
@@ -93,7 +91,7 @@ TEST_P(NativeLogits, TheExecutorGivesThoseOfTheLastPositions) {
     std::vector<float> logits((expected_.tokens.size() - first) * vocabulary());
     const Status status = executor->logits(expected_.tokens, static_cast<int64_t>(first), logits);
     ASSERT_TRUE(status.ok()) << status.message();
-    expect_close(logits, std::span(expected_.logits).subspan(first * vocabulary()), exact());
+    expect_close(logits, std::span(expected_.logits).subspan(first * vocabulary()), kExact);
   }
 }
 
@@ -107,7 +105,7 @@ TEST_P(NativeLogits, AfterRewindTheTextGoesOnAnotherWay) {
   s->rewind(20);
   EXPECT_EQ(s->length(), 20);
   ASSERT_TRUE(s->forward(std::span<const int32_t>(expected_.tokens).subspan(20), logits).ok());
-  expect_close(logits, std::span(expected_.logits).last(vocabulary()), exact());
+  expect_close(logits, std::span(expected_.logits).last(vocabulary()), kExact);
 }
 
 TEST_P(NativeLogits, ThreadsChangeNothing) {
