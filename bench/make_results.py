@@ -97,7 +97,9 @@ def engine(records: list[dict]) -> str:
              "A random Llama of 1.1 B parameters whose matrices are all of one type, in tokens per "
              "second; ratios are of pare to the other. Programs take turns; medians. *Read* is "
              "what pare reads while it decodes, and its share of what the machine's threads read "
-             "from an array, best of the same runs (both vary by a third on this machine). "
+             "from an array, best of the same runs (both vary by a third on this machine). *Start* "
+             "is a process that loads the model and answers with one token: its time, and its peak "
+             "memory beyond the weights. "
              "`bench/engine_vs_llama.py`.\n"]
     return "\n".join(parts + [by_machine(records, engine_of_machine)])
 
@@ -126,13 +128,19 @@ def engine_of_machine(records: list[dict]) -> str:
                         row.append(f"{theirs:.1f} ({ours[kind] / theirs:.2f})")
             row.append(f"{ours['read'] / 1e9:.1f} GB/s, {100 * ours['read'] / ours['machine']:.0f} %"
                        if "read" in ours else "")
+            row.append(", ".join(
+                f"{r['programs'][name]['process_seconds']:.2f} s, "
+                f"{(r['programs'][name]['process_peak_bytes'] - ours['weight_bytes']) / MIB:.0f} MiB"
+                for name in ("pare", "llama.cpp")
+                if "process_seconds" in r["programs"].get(name, {})))
             rows.append(row)
         parts.append(("" if level == "best" else f"pare held to {level}: ")
                      + f"{prefill} tokens of prefill, {decode} of decode"
                      + (f", after {depth} tokens" if depth else "")
                      + f", {threads} threads, rounds: {-minus_rounds}:\n\n")
         parts.append(table(["type", "prefill: pare", "llama.cpp", "ik_llama.cpp", "decode: pare",
-                            "llama.cpp", "ik_llama.cpp", "read"], rows) + "\n")
+                            "llama.cpp", "ik_llama.cpp", "read", "start: pare, llama.cpp"],
+                           rows) + "\n")
     return "".join(parts).rstrip("\n") + "\n"
 
 
