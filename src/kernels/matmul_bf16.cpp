@@ -11,8 +11,10 @@ constexpr int64_t kBlockRows = 256;
 constexpr int64_t kBlocksEach = 2;
 constexpr int64_t kBlockColumns = kPieceColumns;
 constexpr int64_t kTileStride = Bf16Core::kRows * kBlockColumns;
-// Sums of so many tokens are kept beside it.
-constexpr int64_t kBlockTokens = 512;
+// So many tokens pass at a time: what they leave is still near when it is stored.
+constexpr int64_t kTokensAtOnce = 2 * Bf16Core::kTokens;
+// Where there are several blocks of columns, sums of so many tokens are kept between them.
+constexpr int64_t kTokensKept = 512;
 
 struct Scratch {
   AlignedBuffer<PlanarPiece> piece;
@@ -65,16 +67,27 @@ void many_tokens_bf16(const Task& task) {
         const int64_t part_stride = padded * kBlockColumns;
         uint16_t* w = s.panel.reserve(static_cast<size_t>(w_parts * part_stride));
         const Bf16Panel panel{w, count, kTileStride, part_stride, w_parts};
-        float* sums = s.sums.reserve(static_cast<size_t>(kBlockTokens * padded));
-        for (int64_t t = 0; t < task.tokens; t += kBlockTokens) {
-          const int64_t tokens = std::min(kBlockTokens, task.tokens - t);
+        const bool kept = task.columns > kBlockColumns;
+        float* all_sums =
+            s.sums.reserve(static_cast<size_t>((kept ? kTokensKept : kTokensAtOnce) * padded));
+        const float* bias = task.bias == nullptr ? nullptr : task.bias + begin;
+        const int64_t step = kept ? kTokensKept : task.tokens;
+        for (int64_t from = 0; from < task.tokens; from += step) {
+          const int64_t end = std::min(from + step, task.tokens);
           for (int64_t c = 0; c < task.columns; c += kBlockColumns) {
             const int64_t n = std::min(kBlockColumns, task.columns - c);
             fill(task, begin, c, n, panel, w);
-            bf16.multiply(panel, x.at(t, tokens, c), round_up(n, Bf16Core::kColumns), c == 0, sums);
+            for (int64_t t = from; t < end; t += kTokensAtOnce) {
+              const int64_t tokens = std::min(kTokensAtOnce, end - t);
+              float* sums = kept ? all_sums + (t - from) * padded : all_sums;
+              bf16.multiply(panel, x.at(t, tokens, c), round_up(n, Bf16Core::kColumns), c == 0,
+                            sums);
+              if (c + n == task.columns) {
+                bf16.finish(sums, count, tokens, bias, task.y + t * task.y_stride + begin,
+                            task.y_stride);
+              }
+            }
           }
-          bf16.finish(sums, count, tokens, task.bias == nullptr ? nullptr : task.bias + begin,
-                      task.y + t * task.y_stride + begin, task.y_stride);
         }
       });
 }
