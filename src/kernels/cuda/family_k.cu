@@ -1,0 +1,14 @@
+// The K codecs and IQ4_XS: their kernels.
+#include "kernels/cuda/matvec.cuh"
+#include "kernels/cuda/packed_gemm.cuh"
+
+namespace pare::cuda {
+
+const Family& k_family() {
+  static const Family family = {
+      describe_all(KCodecs()), launch_matvec<KCodecs>, launch_unpack<KCodecs>,
+      [](Stream& stream, const PackedArgs& args) { launch_packed(KCodecs(), stream, args); }};
+  return family;
+}
+
+}  // namespace pare::cuda
