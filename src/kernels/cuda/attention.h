@@ -46,13 +46,24 @@ struct AttentionInput {
   int64_t longest = 0;  // *position + tokens is at most this
 };
 
+// Keys are taken in so many parts, whose results are put together in order.
+inline constexpr int64_t kMostParts = 64;
+int64_t attention_parts(const AttentionInput& in, const KvLayer& layer);
+
 // Any form and any extents up to kMostHeadColumns, in float arithmetic. `scratch` has
 // attention_scratch() floats.
 int64_t attention_scratch(const AttentionInput& in, const KvLayer& layer);
 void attention(Stream& stream, const AttentionInput& in, const KvLayer& layer,
                const int32_t* position, float* scratch, const Forms& out);
 
-// The same on tensor cores, for many tokens.
+// One token in one kernel: turns q and k, stores k and v, attends (`in.q` is store.q). `counters`:
+// attention_counters() zeros, which it leaves so.
+int64_t attention_counters(const AttentionInput& in, const KvLayer& layer);
+void attention_one(Stream& stream, const StoreInput& store, const AttentionInput& in,
+                   const KvLayer& layer, const int32_t* position, float* scratch, int* counters,
+                   float* out);
+
+// attention() on tensor cores, for many tokens.
 bool has_flash_attention(const AttentionInput& in, const KvLayer& layer);
 void flash_attention(Stream& stream, const AttentionInput& in, const KvLayer& layer,
                      const int32_t* position, const FloatRows& out);

@@ -25,11 +25,14 @@ struct PackedArgs {
   Books books;
 };
 
+struct OneArgs;
+
 struct Family {
   std::span<const DeviceCodec> codecs;
   void (*matvec)(Stream& stream, MatvecArgs& args);
   void (*unpack)(Stream& stream, const UnpackArgs& args);
-  void (*matmul)(Stream& stream, const PackedArgs& args);
+  void (*matmul)(Stream& stream, const PackedArgs& args);  // null for floats, as the next
+  void (*matvec_one)(Stream& stream, OneArgs& args);
 };
 
 const Family& float_family();

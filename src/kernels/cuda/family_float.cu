@@ -21,6 +21,16 @@ __device__ float weight_at(CodecId codec, const uint8_t* base, int64_t index) {
 __global__ void unpack_kernel(const __grid_constant__ UnpackArgs a) {
   wait_for_inputs();
   const int64_t i = blockIdx.x, row = a.index != nullptr ? a.index[i] : i;
+  const bool whole =
+      a.half != nullptr && a.matrix.codec == CodecId::kF16 && a.matrix.columns % 8 == 0;
+  if (whole) {  // copied
+    const auto* from = reinterpret_cast<const uint4*>(a.matrix.field[0]);
+    const int64_t pieces = a.matrix.columns / 8;
+    for (int64_t c = threadIdx.x; c < pieces; c += blockDim.x) {
+      reinterpret_cast<uint4*>(a.half)[i * pieces + c] = from[row * pieces + c];
+    }
+    return;
+  }
   for (int64_t c = threadIdx.x; c < a.matrix.columns; c += blockDim.x) {
     const float value = weight_at(a.matrix.codec, a.matrix.field[0], row * a.matrix.columns + c);
     if (a.half != nullptr) {
@@ -89,7 +99,7 @@ const Family& float_family() {
                                 [](Stream& stream, const UnpackArgs& a) {
                                   launch(stream, unpack_kernel, grid_of(a.count), 256, 0, a);
                                 },
-                                nullptr};
+                                nullptr, nullptr};
   return family;
 }
 

@@ -1,5 +1,5 @@
 // The lattice codecs: their kernels.
-#include "kernels/cuda/matvec.cuh"
+#include "kernels/cuda/matvec_one.cuh"
 #include "kernels/cuda/packed_gemm.cuh"
 
 namespace pare::cuda {
@@ -7,7 +7,8 @@ namespace pare::cuda {
 const Family& lattice_family() {
   static const Family family = {
       describe_all(LatticeCodecs()), launch_matvec<LatticeCodecs>, launch_unpack<LatticeCodecs>,
-      [](Stream& stream, const PackedArgs& args) { launch_packed(LatticeCodecs(), stream, args); }};
+      [](Stream& stream, const PackedArgs& args) { launch_packed(LatticeCodecs(), stream, args); },
+      launch_matvec_one<LatticeCodecs>};
   return family;
 }
 

@@ -1,5 +1,5 @@
 // FP4, ternary and one- and two-bit codecs: their kernels.
-#include "kernels/cuda/matvec.cuh"
+#include "kernels/cuda/matvec_one.cuh"
 #include "kernels/cuda/packed_gemm.cuh"
 
 namespace pare::cuda {
@@ -7,7 +7,8 @@ namespace pare::cuda {
 const Family& small_family() {
   static const Family family = {
       describe_all(SmallCodecs()), launch_matvec<SmallCodecs>, launch_unpack<SmallCodecs>,
-      [](Stream& stream, const PackedArgs& args) { launch_packed(SmallCodecs(), stream, args); }};
+      [](Stream& stream, const PackedArgs& args) { launch_packed(SmallCodecs(), stream, args); },
+      launch_matvec_one<SmallCodecs>};
   return family;
 }
 

@@ -9,12 +9,28 @@
 
 namespace pare::cuda {
 
-// A kernel begins with this: what kernels before it wrote can be read, and what they read can be
-// written. With `Stream::overlap` a kernel may be on the device before that.
+// With `Stream::overlap` a kernel is on the device before the one before it has ended. It may read
+// weights then, and says with start_next() that the one behind it may come, too; after
+// wait_for_inputs() what kernels before it wrote can be read, and what they read can be written.
+__device__ __forceinline__ void start_next() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
 __device__ __forceinline__ void wait_for_inputs() {
 #if __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
   asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+// Asks for [from, from + bytes), and up to 15 bytes around it, to be brought nearer.
+__device__ __forceinline__ void prefetch(const uint8_t* from, int64_t bytes) {
+#if __CUDA_ARCH__ >= 900
+  const auto begin = reinterpret_cast<uintptr_t>(from) & ~uintptr_t{15};
+  const auto end = (reinterpret_cast<uintptr_t>(from) + bytes + 15) & ~uintptr_t{15};
+  asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(begin),
+               "r"(static_cast<uint32_t>(end - begin))
+               : "memory");
 #endif
 }
 

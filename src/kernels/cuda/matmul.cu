@@ -1,7 +1,7 @@
 // Finds the kernels of a codec; products of halves; what is not of one family.
 #include "kernels/cuda/family.h"
 #include "kernels/cuda/gemm.cuh"
-#include "kernels/cuda/matvec.cuh"
+#include "kernels/cuda/matvec_one.cuh"
 
 namespace pare::cuda {
 namespace {
@@ -96,6 +96,7 @@ __global__ void __launch_bounds__(kThreads) gemm_kernel(const __grid_constant__ 
 }
 
 struct FinishArgs {
+  FloatRows product;
   const float* scale;
   int64_t rows;
   Output out;
@@ -103,9 +104,11 @@ struct FinishArgs {
 __global__ void finish_kernel(const __grid_constant__ FinishArgs a) {
   wait_for_inputs();
   const int64_t t = blockIdx.x;
-  for (int64_t r = threadIdx.x; r < a.rows; r += blockDim.x) {
-    put(a.out, a.scale, t, r, a.out.y.data[t * a.out.y.stride + r]);
-  }
+  const bool changes = a.out.bias != nullptr || a.out.residual.data != nullptr ||
+                       a.product.data != a.out.y.data || a.scale[t] != 1.0f;
+  if (!changes) return;
+  const int64_t r = int64_t{blockIdx.y} * blockDim.x + threadIdx.x;
+  if (r < a.rows) put(a.out, a.scale, t, r, a.product.data[t * a.product.stride + r]);
 }
 
 }  // namespace
@@ -156,6 +159,19 @@ void matvec(Stream& stream, std::span<const Segment> segments, const Forms& x, i
   find(segments[0].matrix.codec).family->matvec(stream, a);
 }
 
+void matvec_one(Stream& stream, std::span<const Segment> segments, const float* x,
+                const NormWeight& norm, Gate gate, const Books& books) {
+  OneArgs a{};
+  for (size_t s = 0; s < segments.size(); ++s) a.segment[s] = segments[s];
+  a.segments = static_cast<int>(segments.size());
+  a.columns = static_cast<int>(segments[0].matrix.columns);
+  a.x = x;
+  a.norm = norm;
+  a.gate = gate;
+  a.books = books;
+  find(segments[0].matrix.codec).family->matvec_one(stream, a);
+}
+
 void matmul_packed(Stream& stream, const Segment& segment, const HalfRows& x, int64_t tokens,
                    const Books& books) {
   find(segment.matrix.codec).family->matmul(stream, {segment, x, tokens, books});
@@ -168,9 +184,10 @@ void matmul_half(Stream& stream, const uint16_t* weight, int64_t rows, int64_t c
          kThreads, kGemmShared, a);
 }
 
-void finish_product(Stream& stream, const float* scale, int64_t tokens, int64_t rows,
-                    const Output& out) {
-  launch(stream, finish_kernel, grid_of(tokens), 256, 0, FinishArgs{scale, rows, out});
+void finish_product(Stream& stream, const FloatRows& product, const float* scale, int64_t tokens,
+                    int64_t rows, const Output& out) {
+  launch(stream, finish_kernel, grid_of(tokens, blocks_for(rows, 1024)), 1024, 0,
+         FinishArgs{product, scale, rows, out});
 }
 
 void to_half(Stream& stream, const Matrix& matrix, uint16_t* out, const Books& books) {

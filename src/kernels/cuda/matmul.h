@@ -46,6 +46,16 @@ struct Segment {
 void matvec(Stream& stream, std::span<const Segment> segments, const Forms& x, int tokens,
             Gate gate, const Books& books);
 
+// The same for one token and quantized weights, which rounds its input by itself: `x` are the
+// floats, or with `norm` what the RMS norm makes of them. Columns up to kMostOneColumns.
+inline constexpr int64_t kMostOneColumns = 36 << 10;
+struct NormWeight {
+  const float* weight = nullptr;  // null: no norm
+  float epsilon = 0.0f;
+};
+void matvec_one(Stream& stream, std::span<const Segment> segments, const float* x,
+                const NormWeight& norm, Gate gate, const Books& books);
+
 // Any number of tokens, unpacked in the kernel: quantized weights and `half` of the input; each
 // row of `half` has at least `columns` rounded up to 128, of which those beyond are 0.
 void matmul_packed(Stream& stream, const Segment& segment, const HalfRows& x, int64_t tokens,
@@ -58,9 +68,10 @@ void matmul_half(Stream& stream, const uint16_t* weight, int64_t rows, int64_t c
 // Float weights of any kind and shape with float activations, exactly: F32 matrices.
 void matmul_floats(Stream& stream, const Segment& segment, const FloatRows& x, int64_t tokens);
 
-// y = y * scale[t] + bias[r] + residual: what a library's product leaves to be done.
-void finish_product(Stream& stream, const float* scale, int64_t tokens, int64_t rows,
-                    const Output& out);
+// y = product * scale[t] + bias[r] + residual: what a library's product leaves to be done. y may
+// be the product.
+void finish_product(Stream& stream, const FloatRows& product, const float* scale, int64_t tokens,
+                    int64_t rows, const Output& out);
 
 // Rows of a matrix as f16, one after the other.
 void to_half(Stream& stream, const Matrix& matrix, uint16_t* out, const Books& books);

@@ -122,27 +122,51 @@ void launch_packed(CodecList<C...>, Stream& stream, const PackedArgs& a) {
    ...);
 }
 
-// A thread takes a unit of a row.
+// A warp takes 32 units of a row, 1024 columns, and writes what they say as one piece.
+inline constexpr int kUnpackWarps = 4, kUnpackColumns = 32 * kUnitColumns;
+
 template <typename C>
-__device__ void unpack_rows(const UnpackArgs& a) {
+__device__ void unpack_rows(const UnpackArgs& a, __half* halves) {
   constexpr int kUnits = C::kBlockLen / kUnitColumns;
-  const int units = static_cast<int>(a.matrix.columns / kUnitColumns);
-  const int u = static_cast<int>(blockIdx.y * blockDim.x + threadIdx.x);
-  if (u >= units) return;
-  const int64_t i = blockIdx.x, row = a.index != nullptr ? a.index[i] : i;
-  const int64_t block = u / kUnits;
+  const int lane = threadIdx.x % 32, columns = static_cast<int>(a.matrix.columns);
+  const int pieces = (columns + kUnpackColumns - 1) / kUnpackColumns;
+  const int64_t job = int64_t{blockIdx.x} * kUnpackWarps + threadIdx.x / 32;
+  const int64_t i = job / pieces;
+  if (i >= a.count) return;
+  const int first = static_cast<int>(job % pieces) * kUnpackColumns;
+  const int64_t row = a.index != nullptr ? a.index[i] : i;
+  const int u = first / kUnitColumns + lane, block = u / kUnits;
+  const bool inside = u * kUnitColumns < columns;
   Unit unit;
-  C::unpack(block_at<C>(a.matrix.field, row * (units / kUnits) + block), u % kUnits, a.books,
-            &unit);
+  if (inside) {
+    C::unpack(block_at<C>(a.matrix.field, row * (columns / C::kBlockLen) + block), u % kUnits,
+              a.books, &unit);
+  }
+  if (a.half == nullptr) {
+    if (!inside) return;
 #pragma unroll
-  for (int g = 0; g < 2; ++g) {
-    const int64_t column = block * C::kBlockLen + C::column(u % kUnits, g);
-    if (a.half != nullptr) {
-      store_group<C>(unit, g, reinterpret_cast<__half*>(a.half) + i * a.matrix.columns + column);
-    } else {
-      float* to = a.floats.data + i * a.floats.stride + column;
+    for (int g = 0; g < 2; ++g) {
+      float* to =
+          a.floats.data + i * a.floats.stride + block * C::kBlockLen + C::column(u % kUnits, g);
 #pragma unroll
       for (int c = 0; c < kGroupColumns; ++c) to[c] = value_at<C>(unit, g, c) * a.factor;
+    }
+    return;
+  }
+  if (inside) {
+#pragma unroll
+    for (int g = 0; g < 2; ++g) {
+      store_group<C>(unit, g, halves + block * C::kBlockLen + C::column(u % kUnits, g) - first);
+    }
+  }
+  __syncwarp();
+  uint16_t* to = a.half + i * columns + first;
+  const int count = min(kUnpackColumns, columns - first);
+#pragma unroll
+  for (int c = 0; c < kUnpackColumns; c += 256) {
+    const int at = c + 8 * lane;
+    if (at < count) {
+      *reinterpret_cast<uint4*>(to + at) = *reinterpret_cast<const uint4*>(halves + at);
     }
   }
 }
@@ -151,22 +175,24 @@ template <typename List>
 struct UnpackKernel;
 template <typename... C>
 struct UnpackKernel<CodecList<C...>> {
-  static __device__ void run(const UnpackArgs& a) {
+  static __device__ void run(const UnpackArgs& a, __half* halves) {
     const CodecId id = a.matrix.codec;
-    ((id == C::kId ? unpack_rows<C>(a) : void()), ...);
+    ((id == C::kId ? unpack_rows<C>(a, halves) : void()), ...);
   }
 };
 template <typename List>
-__global__ void unpack_kernel(const __grid_constant__ UnpackArgs a) {
+__global__ void __launch_bounds__(32 * kUnpackWarps)
+    unpack_kernel(const __grid_constant__ UnpackArgs a) {
+  __shared__ __align__(16) __half halves[kUnpackWarps][kUnpackColumns];
   wait_for_inputs();
-  UnpackKernel<List>::run(a);
+  UnpackKernel<List>::run(a, halves[threadIdx.x / 32]);
 }
 
 template <typename List>
 void launch_unpack(Stream& stream, const UnpackArgs& a) {
-  const int64_t units = a.matrix.columns / kUnitColumns;
-  const int threads = units >= 128 ? 128 : 32;
-  launch(stream, unpack_kernel<List>, grid_of(a.count, blocks_for(units, threads)), threads, 0, a);
+  const int64_t jobs = a.count * blocks_for(a.matrix.columns, kUnpackColumns);
+  launch(stream, unpack_kernel<List>, grid_of(blocks_for(jobs, kUnpackWarps)), 32 * kUnpackWarps, 0,
+         a);
 }
 
 template <typename C>

@@ -131,15 +131,32 @@ TEST_P(GpuAttention, EqualsTheDefinition) {
     in.scale = kScale;
     in.softcap = c.softcap;
     in.window = c.window;
-    for (const bool flash : {false, true}) {
+    for (const int way : {0, 1, 2}) {
+      const bool flash = way == 1, one = way == 2;
       for (const int64_t longest : {length, 4 * length}) {
         if (flash && !cuda::has_flash_attention(in, layer)) continue;
+        if (one && c.tokens != 1) continue;
         in.longest = longest;
         const int64_t stride = int64_t{c.heads} * c.value_dim + 3;
         const Array<float> out(bytes(c.tokens * stride));
         const Array<float> scratch(bytes(cuda::attention_scratch(in, layer)));
         if (flash) {
           cuda::flash_attention(stream, in, layer, position.data() + 1, {out.data(), stride});
+        } else if (one) {
+          // Stores the last key and value again, over what is not one.
+          const std::vector<int> zeros(bytes(cuda::attention_counters(in, layer)), 0);
+          const Array<int> counters(zeros);
+          cuda::StoreInput last = store;
+          last.q = in.q;
+          last.k.data += c.position * store.k.stride;
+          last.v.data += c.position * store.v.stride;
+          last.tokens = 1;
+          for (int again = 0; again < 3; ++again) {
+            cuda::attention_one(stream, last, in, layer, position.data() + 1, scratch.data(),
+                                counters.data(), out.data());
+          }
+          device.wait();
+          EXPECT_EQ(counters.read(), zeros);
         } else {
           cuda::Forms forms;
           forms.floats = {out.data(), stride};
@@ -151,9 +168,13 @@ TEST_P(GpuAttention, EqualsTheDefinition) {
         for (int64_t t = 0; t < c.tokens; ++t) {
           for (int64_t i = 0; i < stride - 3; ++i) {
             ASSERT_NEAR(found[bytes(t * stride + i)], want[bytes(t * (stride - 3) + i)], tolerance)
-                << codec(form).name << (flash ? ", tensor cores" : "") << ": " << c.heads << "/"
-                << c.kv_heads << " heads of " << c.head_dim << ", position " << c.position
-                << ", token " << t << " of " << c.tokens << ", column " << i;
+                << codec(form).name
+                << (flash ? ", tensor cores"
+                    : one ? ", one"
+                          : "")
+                << ": " << c.heads << "/" << c.kv_heads << " heads of " << c.head_dim
+                << ", position " << c.position << ", token " << t << " of " << c.tokens
+                << ", column " << i;
           }
           for (int64_t i = stride - 3; i < stride; ++i) {
             ASSERT_TRUE(std::isnan(found[bytes(t * stride + i)])) << "written past the row";

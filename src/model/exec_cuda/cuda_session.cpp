@@ -44,6 +44,7 @@ Result<std::unique_ptr<DeviceSession>> CudaSession::create(std::shared_ptr<const
   made->handle_ = std::make_unique<CudaStream>(std::move(stream));
   made->stream_ = model->traits();
   made->stream_.handle = made->handle_->handle();
+  made->blas_ = Blas::create(made->stream_.handle);
 
   const uint64_t bytes = session_bytes(*model, context, kv);
   size_t free = 0, total = 0;
@@ -80,6 +81,9 @@ Result<std::unique_ptr<DeviceSession>> CudaSession::create(std::shared_ptr<const
     made->host_logits_ = a->take<float>(kFewTokens * vocabulary);
   }
 
+  made->stream_.note(cudaMemsetAsync(made->arrays_.counters, 0,
+                                     static_cast<size_t>(made->arrays_.counter_count) * sizeof(int),
+                                     made->stream_.handle));
   // Cosines and sines of all positions.
   double* frequencies = made->arrays_.frequencies;
   std::vector<std::vector<double>> kept;  // until they are copied

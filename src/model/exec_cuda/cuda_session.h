@@ -7,6 +7,7 @@
 #include <memory>
 #include <tuple>
 
+#include "model/exec_cuda/blas.h"
 #include "model/exec_cuda/session_memory.h"
 
 namespace pare {
@@ -53,7 +54,13 @@ class CudaSession final : public DeviceSession {
   void attend(const DeviceOp& op, const DeviceOp* next, Rows* rows, int64_t wanted);
   void linears(const DeviceOp& op, const DeviceOp* next, const Rows& rows);
   void few_tokens(const DeviceOp& op, const DeviceOp* next, const Rows& rows);
+  // One token, with kernels that norm and round their input themselves.
+  bool takes_one(const DeviceOp& linear, const Rows& rows) const;
+  void one_token(const DeviceOp& op, const Rows& rows);
   void many_tokens(const DeviceOp& op, const Rows& rows);
+  // y = weight x for halves of weights of some neighbouring rows, then scales, bias and residual.
+  void multiply_halves(const uint16_t* weight, int64_t rows_count, int64_t columns,
+                       const cuda::HalfRows& x, int64_t tokens, const cuda::Output& out);
   void multiply(const DeviceLinear& linear, const DevicePlace& residual, const cuda::FloatRows& x,
                 const cuda::HalfRows& half, const Rows& rows);
   void gate(const DeviceOp& op, const DeviceOp* next, const Rows& rows);
@@ -69,10 +76,12 @@ class CudaSession final : public DeviceSession {
   std::shared_ptr<const CudaModel> model_;
   std::unique_ptr<CudaStream> handle_;
   cuda::Stream stream_;
+  std::unique_ptr<Blas> blas_;  // null: there is none
   CudaMemory memory_, host_;
   SessionArrays arrays_;
   uint64_t position_bytes_ = 0;
-  DevicePlace ready_;  // in whose forms the activations are
+  DevicePlace ready_;               // in whose forms the activations are
+  const DeviceOp* norm_ = nullptr;  // left to the next operation, a linear
   std::map<Shape, Graph> graphs_;
   // Parts of host_: what goes to the device, and comes back, of few tokens.
   int32_t* host_params_ = nullptr;

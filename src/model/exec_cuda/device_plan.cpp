@@ -44,8 +44,9 @@ class PartPlanner {
       }
     }
     for (size_t i = 0; i + 1 < part_.ops.size(); ++i) {
-      const DeviceOp& after = part_.ops[i + 1];
-      part_.ops[i].feeds_linear = after.kind == OpKind::kLinear && after.in[0] == part_.ops[i].out;
+      const DeviceOp& next = part_.ops[i + 1];
+      part_.ops[i].feeds_only = next.kind == OpKind::kLinear && next.in[0] == part_.ops[i].out &&
+                                !read_after(part_.ops[i].out.buffer, i + 1);
     }
     return std::move(part_);
   }
@@ -69,6 +70,21 @@ class PartPlanner {
         if (in.slot == slot) return true;
       }
       if (steps_[i].out.slot == slot) return false;
+    }
+    return false;
+  }
+
+  // Whether an operation behind number `index` reads the buffer before it is written again, or the
+  // one at `index` more than its input.
+  bool read_after(int32_t buffer, size_t index) const {
+    if (buffer == 0 || part_.ops[index].residual.buffer == buffer) return true;
+    for (size_t i = index; i < part_.ops.size(); ++i) {
+      const DeviceOp& op = part_.ops[i];
+      for (const DevicePlace& in : op.in) {
+        if (i > index && in.buffer == buffer) return true;
+      }
+      if (i > index && op.residual.buffer == buffer) return true;
+      if (op.out.buffer == buffer) return false;
     }
     return false;
   }

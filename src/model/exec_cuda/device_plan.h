@@ -41,7 +41,7 @@ struct DeviceOp {
   int32_t rope = -1;                 // kRope
   int32_t q_rope = -1, k_rope = -1;  // kAttention: ropes that were joined; -1: none
   DevicePlace q_out;                 // where q is when turned; in[0] if it is not
-  bool feeds_linear = false;         // the next operation is a linear that reads `out`
+  bool feeds_only = false;           // the next operation is a linear, and alone reads `out`
 };
 
 struct DevicePart {

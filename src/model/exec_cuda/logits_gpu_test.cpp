@@ -26,7 +26,9 @@ float distance(std::span<const float> found, std::span<const float> expected) {
   }
   return worst / largest;
 }
-constexpr float kExact = 2e-5f;
+// Products of many tokens with F16 and BF16 weights round activations to halves; all others of
+// float weights differ from the reference in the order of sums only.
+constexpr float kExact = 2e-5f, kHalves = 8e-3f;
 
 std::shared_ptr<const NativeModel> open_native(const std::string& path) {
   Result<Model> model = open_model(path, {.tokenizer = false});
@@ -72,6 +74,15 @@ class GpuLogits : public testing::TestWithParam<std::string> {
     model_ = open_native(directory.string());
   }
   int64_t length() const { return static_cast<int64_t>(expected_.tokens.size()); }
+  // How far results of pieces of many tokens may be off.
+  float many() const {
+    for (const Op& op : model_->desc().graph.blocks[0]) {
+      if (op.kind == OpKind::kLinear && model_->matrix(op.weight).codec != CodecId::kF32) {
+        return kHalves;
+      }
+    }
+    return kExact;
+  }
 
   ThreadPool pool_{2};
   Expected expected_;
@@ -80,20 +91,20 @@ class GpuLogits : public testing::TestWithParam<std::string> {
 
 TEST_P(GpuLogits, EqualTransformers) {
   const auto session = gpu_session(model_, pool_, length(), CodecId::kF32);
-  EXPECT_LE(distance(run(*session, expected_.tokens, {1000}), expected_.logits), kExact);
+  EXPECT_LE(distance(run(*session, expected_.tokens, {1000}), expected_.logits), many());
   for (int again = 0; again < 3; ++again) {  // graphs are captured, then replayed
     session->rewind(0);
     EXPECT_LE(distance(run(*session, expected_.tokens, {1}), expected_.logits), kExact);
   }
   session->rewind(0);
-  EXPECT_LE(distance(run(*session, expected_.tokens, {7, 3, 17, 5}), expected_.logits), kExact);
+  EXPECT_LE(distance(run(*session, expected_.tokens, {7, 3, 17, 5}), expected_.logits), many());
 }
 
 TEST_P(GpuLogits, SomeBlocksOnTheCpu) {
   const auto session = gpu_session(model_, pool_, length(), CodecId::kF32, 1);
-  EXPECT_LE(distance(run(*session, expected_.tokens, {1000}), expected_.logits), kExact);
+  EXPECT_LE(distance(run(*session, expected_.tokens, {1000}), expected_.logits), many());
   session->rewind(0);
-  EXPECT_LE(distance(run(*session, expected_.tokens, {9, 1, 1, 1, 5}), expected_.logits), kExact);
+  EXPECT_LE(distance(run(*session, expected_.tokens, {9, 1, 1, 1, 5}), expected_.logits), many());
 }
 
 TEST_P(GpuLogits, AfterRewindTheTextGoesOnAnotherWay) {
@@ -106,7 +117,7 @@ TEST_P(GpuLogits, AfterRewindTheTextGoesOnAnotherWay) {
   ASSERT_TRUE(session->forward(std::span(other).first(15), logits).ok());
   session->rewind(20);
   ASSERT_TRUE(session->forward(tokens.subspan(20), logits).ok());
-  EXPECT_LE(distance(logits, std::span(expected_.logits).last(vocabulary)), kExact);
+  EXPECT_LE(distance(logits, std::span(expected_.logits).last(vocabulary)), many());
 }
 
 TEST_P(GpuLogits, TheExecutorGivesThoseOfTheLastPositions) {
@@ -119,13 +130,13 @@ TEST_P(GpuLogits, TheExecutorGivesThoseOfTheLastPositions) {
     std::vector<float> logits((expected_.tokens.size() - first) * vocabulary);
     const Status status = executor->logits(expected_.tokens, static_cast<int64_t>(first), logits);
     ASSERT_TRUE(status.ok()) << status.message();
-    EXPECT_LE(distance(logits, std::span(expected_.logits).subspan(first * vocabulary)), kExact);
+    EXPECT_LE(distance(logits, std::span(expected_.logits).subspan(first * vocabulary)), many());
   }
 }
 
 TEST_P(GpuLogits, CachesOfFewerBits) {
   const auto session = gpu_session(model_, pool_, length(), CodecId::kF16);
-  EXPECT_LE(distance(run(*session, expected_.tokens, {30, 1}), expected_.logits), 2e-3f);
+  EXPECT_LE(distance(run(*session, expected_.tokens, {30, 1}), expected_.logits), many() + 2e-3f);
 }
 
 std::vector<std::string> golden_names() {

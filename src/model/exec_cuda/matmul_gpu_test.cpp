@@ -177,6 +177,25 @@ TEST_P(GpuMatmul, EqualsTheDefinition) {
           });
         }
         if (HasFatalFailure()) return;
+        if (!is_float && tokens == 1) {
+          run("one token", as_int8(x), w.values, 2e-5, [&](const cuda::Segment& s) {
+            cuda::matvec_one(stream, {&s, 1}, x_there.data(), {}, cuda::Gate::kNone, books);
+          });
+          const auto weight = codec_test::normal_row(rng, static_cast<size_t>(columns));
+          const Array<float> weight_there(weight);
+          double squares = 0;
+          for (const float v : x) squares += double{v} * v;
+          const auto factor =
+              static_cast<float>(1.0 / std::sqrt(squares / static_cast<double>(columns) + 0.01));
+          std::vector<float> normed(x.size());
+          for (size_t i = 0; i < x.size(); ++i) normed[i] = x[i] * factor * weight[i];
+          // A value between two bytes may be rounded to either: the sums of squares differ.
+          run("one token, normed", as_int8(normed), w.values, 3e-3, [&](const cuda::Segment& s) {
+            cuda::matvec_one(stream, {&s, 1}, x_there.data(), {weight_there.data(), 0.01f},
+                             cuda::Gate::kNone, books);
+          });
+        }
+        if (HasFatalFailure()) return;
         if (!is_float) {
           run("packed", as_half(x), as_half(w.values), 2e-4, [&](const cuda::Segment& s) {
             cuda::matmul_packed(stream, s, forms.half, tokens, books);
@@ -257,15 +276,35 @@ TEST_P(GpuMatmul, SeveralMatricesAndGates) {
       expect_product(found[i], rows[i], w[i].values, x, none, none, rows[i], columns, tokens, 2e-5,
                      "one of three");
       if (HasFatalFailure()) return;
+      if (tokens == 1 && !is_float) {
+        // The same from the kernel for one token, all at once and in pairs.
+        const Array<float> other(static_cast<size_t>(rows[i]));
+        std::vector<cuda::Segment> again = segments;
+        again[i].out.y = {other.data(), rows[i]};
+        cuda::matvec_one(stream, again, x_there.data(), {}, cuda::Gate::kNone, books);
+        device.wait();
+        expect_product(other.read(), rows[i], w[i].values, x, none, none, rows[i], columns, 1, 2e-5,
+                       "one of three, one token");
+        if (HasFatalFailure()) return;
+      }
     }
     segments.pop_back();
     cuda::matvec(stream, segments, forms, static_cast<int>(tokens), cuda::Gate::kSilu, books);
     device.wait();
-    const auto gated = y[0].read();
-    for (size_t i = 0; i < gated.size(); ++i) {
-      const double g = found[0][i];
-      const double want = g / (1.0 + std::exp(-g)) * found[1][i];
-      ASSERT_NEAR(gated[i], want, 1e-4 * std::abs(want) + 1e-4) << i;
+    const auto expect_gated = [&](const std::vector<float>& gated) {
+      for (size_t i = 0; i < gated.size(); ++i) {
+        const double g = found[0][i];
+        const double want = g / (1.0 + std::exp(-g)) * found[1][i];
+        ASSERT_NEAR(gated[i], want, 1e-4 * std::abs(want) + 1e-4) << i;
+      }
+    };
+    expect_gated(y[0].read());
+    if (tokens == 1 && !is_float && !HasFatalFailure()) {
+      const Array<float> other(static_cast<size_t>(rows[0]));
+      segments[0].out.y = {other.data(), rows[0]};
+      cuda::matvec_one(stream, segments, x_there.data(), {}, cuda::Gate::kSilu, books);
+      device.wait();
+      expect_gated(other.read());
     }
   }
 }

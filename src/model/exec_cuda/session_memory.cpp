@@ -35,13 +35,19 @@ void lay_out_session(const CudaModel& model, int64_t context, CodecId kv, Arena*
     const int64_t rows = epilogue ? kLogitRows : std::max(arrays->piece, kLogitRows);
     arrays->buffers.push_back({arena->take<float>(rows * stride), stride});
   }
-  int64_t widest = 32;
+  int64_t widest = 32, joined = 32, halves = kDevicePiece * model.model().width();
   const auto look_at = [&](const DevicePart& part) {
     for (const DeviceOp& op : part.ops) {
-      if (op.kind == OpKind::kLinear) widest = std::max(widest, op.in[0].width);
+      if (op.kind != OpKind::kLinear) continue;
+      widest = std::max(widest, op.in[0].width);
+      if (op.residual.buffer >= 0) joined = std::max(joined, op.out.width);
+      int64_t together = 0;
+      for (const DeviceLinear& linear : op.linears) together += linear.out.width * op.in[0].width;
+      halves = std::max(halves, together);
     }
   };
   for (const DevicePart& part : plan.blocks) look_at(part);
+  arrays->weight_halves = std::min(halves, kWeightScratch);
   look_at(plan.prologue);
   look_at(plan.epilogue);
   widest = round_up(widest, 128);
@@ -50,7 +56,9 @@ void lay_out_session(const CudaModel& model, int64_t context, CodecId kv, Arena*
                   arena->take<int16_t>(cuda::kFewTokens * widest / 16)};
   arrays->half = arena->take<uint16_t>(std::max(arrays->piece, kLogitRows) * widest);
   arrays->half_scale = arena->take<float>(std::max(arrays->piece, kLogitRows));
-  arrays->weights = arena->take<uint16_t>(kWeightScratch);
+  arrays->weights = arena->take<uint16_t>(arrays->weight_halves);
+  joined = round_up(joined, 32);
+  arrays->product = {arena->take<float>(arrays->piece * joined), joined};
 
   int64_t scratch = 1;
   arrays->layers.resize(program.attentions.size());
@@ -74,6 +82,7 @@ void lay_out_session(const CudaModel& model, int64_t context, CodecId kv, Arena*
           reinterpret_cast<uint16_t*>(arena->take(rows * cuda::kv_scale_bytes(kv, attr.value_dim)));
       cuda::AttentionInput in = attention_input(attr);
       in.longest = context;
+      arrays->counter_count = std::max(arrays->counter_count, cuda::attention_counters(in, layer));
       // Beyond some hundred tokens keys are not taken in parts.
       for (in.tokens = 1; in.tokens <= std::min<int64_t>(arrays->piece, 256); ++in.tokens) {
         scratch = std::max(scratch, cuda::attention_scratch(in, layer));
@@ -81,6 +90,7 @@ void lay_out_session(const CudaModel& model, int64_t context, CodecId kv, Arena*
     }
   }
   arrays->attention = arena->take<float>(scratch);
+  arrays->counters = arena->take<int>(arrays->counter_count);
 
   int64_t pairs = 1;
   for (const RopeParams& rope : program.ropes) {
