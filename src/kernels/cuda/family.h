@@ -33,6 +33,7 @@ struct Family {
   void (*unpack)(Stream& stream, const UnpackArgs& args);
   void (*matmul)(Stream& stream, const PackedArgs& args);  // null for floats, as the next
   void (*matvec_one)(Stream& stream, OneArgs& args);
+  void (*matvec_stream)(Stream& stream, OneArgs& args);  // the same for sm_90 and newer
 };
 
 const Family& float_family();

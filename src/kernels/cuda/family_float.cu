@@ -1,6 +1,6 @@
 // F32, F16 and BF16 weights: few tokens, rows, and exact products of many tokens.
 #include "kernels/cuda/family.h"
-#include "kernels/cuda/matvec.cuh"
+#include "kernels/cuda/matvec_stream.cuh"
 
 namespace pare::cuda {
 namespace {
@@ -95,11 +95,14 @@ __global__ void __launch_bounds__(256) matmul_kernel(const __grid_constant__ Flo
 const Family& float_family() {
   static constexpr DeviceCodec kList[] = {describe(CodecId::kF32, 4), describe(CodecId::kF16, 2),
                                           describe(CodecId::kBF16, 2)};
-  static const Family family = {kList, launch_matvec<FloatCodecs>,
+  static const Family family = {kList,
+                                launch_matvec<FloatCodecs>,
                                 [](Stream& stream, const UnpackArgs& a) {
                                   launch(stream, unpack_kernel, grid_of(a.count), 256, 0, a);
                                 },
-                                nullptr, nullptr};
+                                nullptr,
+                                nullptr,
+                                launch_matvec_stream<FloatCodecs>};
   return family;
 }
 

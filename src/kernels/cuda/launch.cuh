@@ -23,17 +23,6 @@ __device__ __forceinline__ void wait_for_inputs() {
   asm volatile("griddepcontrol.wait;" ::: "memory");
 #endif
 }
-// Asks for [from, from + bytes), and up to 15 bytes around it, to be brought nearer.
-__device__ __forceinline__ void prefetch(const uint8_t* from, int64_t bytes) {
-#if __CUDA_ARCH__ >= 900
-  const auto begin = reinterpret_cast<uintptr_t>(from) & ~uintptr_t{15};
-  const auto end = (reinterpret_cast<uintptr_t>(from) + bytes + 15) & ~uintptr_t{15};
-  asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(begin),
-               "r"(static_cast<uint32_t>(end - begin))
-               : "memory");
-#endif
-}
-
 template <typename... Params, typename... Args>
 void launch(Stream& stream, void (*kernel)(Params...), dim3 grid, int threads, size_t shared,
             Args&&... args) {

@@ -159,6 +159,14 @@ void matvec(Stream& stream, std::span<const Segment> segments, const Forms& x, i
   find(segments[0].matrix.codec).family->matvec(stream, a);
 }
 
+bool takes_one(const Stream& stream, const Matrix& matrix) {
+  const bool floats = find(matrix.codec).codec->is_float;
+  // Float weights need the copy engine, and rows that it can copy; the input has to leave room in
+  // shared memory.
+  if (floats && (!stream.overlap || matrix.columns % 8 != 0)) return false;
+  return matrix.columns * (floats ? 4 : 2) <= (stream.overlap ? 128 << 10 : 64 << 10);
+}
+
 void matvec_one(Stream& stream, std::span<const Segment> segments, const float* x,
                 const NormWeight& norm, Gate gate, const Books& books) {
   OneArgs a{};
@@ -169,7 +177,8 @@ void matvec_one(Stream& stream, std::span<const Segment> segments, const float* 
   a.norm = norm;
   a.gate = gate;
   a.books = books;
-  find(segments[0].matrix.codec).family->matvec_one(stream, a);
+  const Family& family = *find(segments[0].matrix.codec).family;
+  (stream.overlap ? family.matvec_stream : family.matvec_one)(stream, a);
 }
 
 void matmul_packed(Stream& stream, const Segment& segment, const HalfRows& x, int64_t tokens,

@@ -46,9 +46,10 @@ struct Segment {
 void matvec(Stream& stream, std::span<const Segment> segments, const Forms& x, int tokens,
             Gate gate, const Books& books);
 
-// The same for one token and quantized weights, which rounds its input by itself: `x` are the
-// floats, or with `norm` what the RMS norm makes of them. Columns up to kMostOneColumns.
-inline constexpr int64_t kMostOneColumns = 36 << 10;
+// The same for one token, from the floats of its input alone, or with `norm` from what the RMS norm
+// makes of them; it is rounded in the kernel. takes_one(): whether the matrices can be multiplied
+// so.
+bool takes_one(const Stream& stream, const Matrix& matrix);
 struct NormWeight {
   const float* weight = nullptr;  // null: no norm
   float epsilon = 0.0f;

@@ -33,7 +33,8 @@ struct FloatCodec {
     const uint32_t bits = load2(p);
     return kId == CodecId::kF16 ? half_to_float(bits) : bits_to_float(bits << 16);
   }
-  static __device__ __forceinline__ void eight(const uint8_t* p, float (&w)[8]) {
+  template <typename P>
+  static __device__ __forceinline__ void eight(P p, float (&w)[8]) {
 #pragma unroll
     for (int i = 0; i < kBytes / 2; ++i) {
       const Words4 words = load16(p + 16 * i);
@@ -154,39 +155,10 @@ __device__ void dot_rows(CodecList<C...>, const MatvecArgs& a, const Matrix* con
   ((id == C::kId ? dot_rows<C, kRows, kTokens>(a, matrix, row, sum) : void()), ...);
 }
 
-// Brings rows [first, first + count) of a matrix nearer.
-template <typename C>
-__device__ void prefetch_rows(const Matrix& m, int64_t first, int64_t count) {
-  if constexpr (IsFloat<C>) {
-    const int64_t row = m.columns * C::kBytes;
-    prefetch(m.field[0] + first * row, count * row);
-  } else {
-#pragma unroll
-    for (int f = 0; f < C::kFieldCount; ++f) {
-      const int64_t row = m.columns / C::kBlockLen * C::field(f).bytes;
-      prefetch(m.field[f] + first * row, count * row);
-    }
-  }
-}
-template <typename... C>
-__device__ void prefetch_rows(CodecList<C...>, const Matrix& m, int64_t first, int64_t count) {
-  ((m.codec == C::kId ? prefetch_rows<C>(m, first, count) : void()), ...);
-}
-// Those of this block: `each` rows from `each` * its number in segment s, or of both if gated.
-template <typename List>
-__device__ void prefetch_block(const Segment* segment, int s, bool gated, int64_t number,
-                               int64_t each) {
-  for (int i = 0; i < (gated ? 2 : 1); ++i) {
-    const Matrix& m = segment[s + i].matrix;
-    const int64_t first = number * each;
-    prefetch_rows(List(), m, first, min(each, m.rows - first));
-  }
-}
-
 template <typename List, int kRows, int kTokens>
 __global__ void __launch_bounds__(32 * kMatvecWarps)
     matvec_kernel(const __grid_constant__ MatvecArgs a) {
-  start_next();
+  wait_for_inputs();
   int s = 0;
   while (static_cast<int>(blockIdx.x) >= a.first_block[s + 1]) ++s;
   const bool gated = a.gate != Gate::kNone;
@@ -194,10 +166,6 @@ __global__ void __launch_bounds__(32 * kMatvecWarps)
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
   const int rows = static_cast<int>(segment.matrix.rows);
   const int number = static_cast<int>(blockIdx.x) - a.first_block[s];
-  if (threadIdx.x == 0) {
-    prefetch_block<List>(a.segment, s, gated, number, kMatvecWarps * (gated ? 1 : kRows));
-  }
-  wait_for_inputs();
   const int unit = number * kMatvecWarps + warp;
   const int first = gated ? unit : unit * kRows;
   if (first >= rows) return;

@@ -1,76 +1,11 @@
-// Products of quantized matrices with one token: what decoding spends its time in. A block norms
-// and rounds the input for itself, in shared memory, while its weights are on their way from
-// memory; so a block of a model needs few kernels, one behind the other. For family_*.cu.
+// Products of quantized matrices with one token, on devices before sm_90. A block of threads norms
+// and rounds the input for itself, in shared memory, so that a block of a model needs few kernels,
+// one behind the other. For family_*.cu.
 #pragma once
 
-#include "kernels/cuda/matvec.cuh"
+#include "kernels/cuda/one_input.cuh"
 
 namespace pare::cuda {
-
-inline constexpr int kOneThreads = 256, kOneWarps = kOneThreads / 32;
-
-struct OneArgs {
-  Segment segment[kMaxSegments];
-  int first_block[kMaxSegments + 1];  // of the grid
-  int segments, columns;
-  const float* x;
-  NormWeight norm;
-  Gate gate;
-  Books books;
-};
-
-// The input as bytes, in shared memory; see Int8Rows.
-struct OneInput {
-  int8_t* q;
-  float* scale;
-  int16_t* sum;
-};
-
-__device__ __forceinline__ void round_input(const OneArgs& a, const OneInput& to) {
-  __shared__ float shared[33];
-  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-  const auto* x = reinterpret_cast<const float4*>(a.x);
-  const auto* weight = reinterpret_cast<const float4*>(a.norm.weight);
-  float factor = 1.0f;
-  if (weight != nullptr) {
-    float squares = 0.0f;
-#pragma unroll 4
-    for (int i = threadIdx.x; i < a.columns / 4; i += kOneThreads) {
-      const float4 v = x[i];
-      squares += v.x * v.x + v.y * v.y + v.z * v.z + v.w * v.w;
-    }
-    squares = block_reduce<false>(squares, shared);
-    factor = 1.0f / sqrtf(squares / static_cast<float>(a.columns) + a.norm.epsilon);
-  }
-  // A lane has four columns, eight lanes a group of 32; columns are a multiple of that.
-#pragma unroll 4
-  for (int begin = 128 * warp; begin < a.columns; begin += 128 * kOneWarps) {
-    const int c = begin + 4 * lane;
-    const bool inside = c < a.columns;
-    float4 v = inside ? x[c / 4] : make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-    if (weight != nullptr && inside) {
-      const float4 w = __ldg(weight + c / 4);
-      v = make_float4(v.x * factor * w.x, v.y * factor * w.y, v.z * factor * w.z,
-                      v.w * factor * w.w);
-    }
-    float most = fmaxf(fmaxf(fabsf(v.x), fabsf(v.y)), fmaxf(fabsf(v.z), fabsf(v.w)));
-#pragma unroll
-    for (int i = 1; i < 8; i *= 2) most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, i));
-    const float inverse = most > 0.0f ? 127.0f / most : 0.0f;
-    const char4 q = make_char4(static_cast<signed char>(__float2int_rn(v.x * inverse)),
-                               static_cast<signed char>(__float2int_rn(v.y * inverse)),
-                               static_cast<signed char>(__float2int_rn(v.z * inverse)),
-                               static_cast<signed char>(__float2int_rn(v.w * inverse)));
-    int sum = q.x + q.y + q.z + q.w;
-    sum += __shfl_xor_sync(0xffffffffu, sum, 1);
-    sum += __shfl_xor_sync(0xffffffffu, sum, 2);
-    if (!inside) continue;
-    *reinterpret_cast<char4*>(to.q + c) = q;
-    if (lane % 4 == 0) to.sum[c / 16] = static_cast<int16_t>(sum);
-    if (lane % 8 == 0) to.scale[c / 32] = most / 127.0f;
-  }
-  __syncthreads();
-}
 
 // Units of kAtOnce steps are read before the first is used.
 template <typename C, int kRows, int kAtOnce>
@@ -121,8 +56,7 @@ __device__ void dot_one(CodecList<C...>, const OneArgs& a, const OneInput& x,
 template <typename List, int kRows>
 __global__ void __launch_bounds__(kOneThreads, kRows == 1 ? 4 : 3)
     matvec_one_kernel(const __grid_constant__ OneArgs a) {
-  extern __shared__ __align__(16) int8_t memory[];
-  start_next();
+  extern __shared__ __align__(16) int8_t one_memory[];
   int s = 0;
   while (static_cast<int>(blockIdx.x) >= a.first_block[s + 1]) ++s;
   const bool gated = a.gate != Gate::kNone;
@@ -130,16 +64,10 @@ __global__ void __launch_bounds__(kOneThreads, kRows == 1 ? 4 : 3)
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
   const int rows = static_cast<int>(segment.matrix.rows);
   const int number = static_cast<int>(blockIdx.x) - a.first_block[s];
-  if (threadIdx.x == 0) {
-    prefetch_block<List>(a.segment, s, gated, number, kOneWarps * (gated ? 1 : kRows));
-    if (a.norm.weight != nullptr) {
-      prefetch(reinterpret_cast<const uint8_t*>(a.norm.weight), int64_t{4} * a.columns);
-    }
-  }
   wait_for_inputs();
   OneInput x;
-  x.q = memory;
-  x.scale = reinterpret_cast<float*>(memory + a.columns);
+  x.q = one_memory;
+  x.scale = reinterpret_cast<float*>(one_memory + a.columns);
   x.sum = reinterpret_cast<int16_t*>(x.scale + a.columns / 32);
   round_input(a, x);
   const int unit = number * kOneWarps + warp, first = gated ? unit : unit * kRows;

@@ -107,9 +107,9 @@ __device__ void packed_gemm(const PackedArgs& a, __half* shared) {
 template <typename C>
 __global__ void __launch_bounds__(kPackedThreads)
     packed_gemm_kernel(const __grid_constant__ PackedArgs a) {
-  extern __shared__ __align__(16) __half shared[];
+  extern __shared__ __align__(16) __half packed_memory[];
   wait_for_inputs();
-  packed_gemm<C>(a, shared);
+  packed_gemm<C>(a, packed_memory);
 }
 
 template <typename... C>

@@ -34,10 +34,12 @@ struct Field {
   int begin, bytes;  // of the packed block
 };
 
-// Where the fields of a block lie.
-struct Block {
-  const uint8_t* field[kMaxFields];
+// Where the fields of a block lie; P: const uint8_t* or Near (words.h).
+template <typename P>
+struct BlockOf {
+  P field[kMaxFields];
 };
+using Block = BlockOf<const uint8_t*>;
 
 struct Unit {
   uint32_t level[8];  // four bytes in each; the first four words are group 0

@@ -11,7 +11,8 @@ struct Q2_K : PairColumns {
   static constexpr int kBlockLen = 256, kZero = 0;
   static constexpr bool kOffsets = true;
   PARE_FIELDS({0, 16}, {16, 64}, {80, 4});
-  static PARE_HD void unpack(const Block& b, int unit, const Books&, Unit* out) {
+  template <typename P>
+  static PARE_HD void unpack(const BlockOf<P>& b, int unit, const Books&, Unit* out) {
     const Words4 q = load16(b.field[1] + 16 * (unit >> 1));
     const uint32_t head = load4(b.field[2]);
     const float d = half_to_float(head & 0xffffu), dmin = half_to_float(head >> 16);
@@ -30,7 +31,8 @@ struct Q3_K : PairColumns {
   static constexpr int kBlockLen = 256, kZero = 4;
   static constexpr bool kOffsets = false;
   PARE_FIELDS({0, 32}, {32, 64}, {96, 12}, {108, 2});
-  static PARE_HD void unpack(const Block& b, int unit, const Books&, Unit* out) {
+  template <typename P>
+  static PARE_HD void unpack(const BlockOf<P>& b, int unit, const Books&, Unit* out) {
     const Words4 q = load16(b.field[1] + 16 * (unit >> 1));
     const Words4 high = load16(b.field[0] + 16 * (unit >> 1 & 1));
     const float d = half_to_float(load2(b.field[3]));
@@ -71,7 +73,8 @@ struct Q4_K : NibbleColumns {
   static constexpr int kBlockLen = 256, kZero = 0;
   static constexpr bool kOffsets = true;
   PARE_FIELDS({0, 16}, {16, 128});
-  static PARE_HD void unpack(const Block& b, int unit, const Books&, Unit* out) {
+  template <typename P>
+  static PARE_HD void unpack(const BlockOf<P>& b, int unit, const Books&, Unit* out) {
     unpack_nibbles(b.field[1] + 16 * unit, out);
     const Words4 head = load16(b.field[0]);
     for (int g = 0; g < 2; ++g) {
@@ -85,7 +88,8 @@ struct Q5_K : NibbleColumns {
   static constexpr int kBlockLen = 256, kZero = 0;
   static constexpr bool kOffsets = true;
   PARE_FIELDS({0, 16}, {16, 32}, {48, 128});
-  static PARE_HD void unpack(const Block& b, int unit, const Books&, Unit* out) {
+  template <typename P>
+  static PARE_HD void unpack(const BlockOf<P>& b, int unit, const Books&, Unit* out) {
     unpack_nibbles(b.field[2] + 16 * unit, out);
     const Words4 high = load16(b.field[1] + 16 * (unit & 1));
     const Words4 head = load16(b.field[0]);
@@ -106,7 +110,8 @@ struct Q6_K {
   static PARE_HD int column(int unit, int group) {
     return (unit >> 2) * 128 + (unit >> 1 & 1) * 32 + (unit & 1) * 16 + group * 64;
   }
-  static PARE_HD void unpack(const Block& b, int unit, const Books&, Unit* out) {
+  template <typename P>
+  static PARE_HD void unpack(const BlockOf<P>& b, int unit, const Books&, Unit* out) {
     unpack_nibbles(b.field[0] + 16 * unit, out);
     const Words4 high = load16(b.field[1] + 32 * (unit >> 2) + 16 * (unit & 1));
     const float d = half_to_float(load2(b.field[3]));
@@ -127,7 +132,8 @@ struct IQ4_XS : PlainColumns {
   static constexpr int kBlockLen = 256, kZero = 0;
   static constexpr bool kOffsets = false;
   PARE_FIELDS({0, 8}, {8, 128});
-  static PARE_HD void unpack(const Block& b, int unit, const Books&, Unit* out) {
+  template <typename P>
+  static PARE_HD void unpack(const BlockOf<P>& b, int unit, const Books&, Unit* out) {
     unpack_table(b.field[1] + 16 * unit, iq4_levels(), out);
     const uint64_t head = load8(b.field[0]);
     const auto low = static_cast<uint32_t>(head >> (32 + 4 * unit)) & 15u;
@@ -142,7 +148,8 @@ struct TQ2_0 : PairColumns {
   static constexpr int kBlockLen = 256, kZero = 1;
   static constexpr bool kOffsets = false;
   PARE_FIELDS({0, 64}, {64, 2});
-  static PARE_HD void unpack(const Block& b, int unit, const Books&, Unit* out) {
+  template <typename P>
+  static PARE_HD void unpack(const BlockOf<P>& b, int unit, const Books&, Unit* out) {
     const Words4 q = load16(b.field[0] + 16 * (unit >> 1));
     for (int g = 0; g < 2; ++g) {
       const int shift = 2 * (2 * (unit & 1) + g);
@@ -164,7 +171,8 @@ struct TQ1_0 : PlainColumns {
     const uint32_t odd = ((bytes >> 8 & 0x00ff00ffu) * power & 0x00ff00ffu) * 3u;
     return (even >> 8 & 0x00030003u) | (odd & 0x03000300u);
   }
-  static PARE_HD void unpack(const Block& b, int unit, const Books&, Unit* out) {
+  template <typename P>
+  static PARE_HD void unpack(const BlockOf<P>& b, int unit, const Books&, Unit* out) {
     for (int g = 0; g < 2; ++g) {
       const int group = 2 * unit + g;
       if (group == 15) {

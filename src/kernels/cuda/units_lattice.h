@@ -20,7 +20,8 @@ struct IQ2_XXS : PlainColumns {
   static constexpr int kBlockLen = 256, kZero = 0;
   static constexpr bool kOffsets = false;
   PARE_FIELDS({0, 2}, {2, 64});
-  static PARE_HD void unpack(const Block& b, int unit, const Books& books, Unit* out) {
+  template <typename P>
+  static PARE_HD void unpack(const BlockOf<P>& b, int unit, const Books& books, Unit* out) {
     const uint64_t group = load8(b.field[1] + 8 * unit);
     const auto word = static_cast<uint32_t>(group >> 32);
     for (int u = 0; u < 4; ++u) {
@@ -36,7 +37,8 @@ struct IQ2_XS : PlainColumns {
   static constexpr int kBlockLen = 256, kZero = 0;
   static constexpr bool kOffsets = false;
   PARE_FIELDS({0, 2}, {2, 64}, {66, 8});
-  static PARE_HD void unpack(const Block& b, int unit, const Books& books, Unit* out) {
+  template <typename P>
+  static PARE_HD void unpack(const BlockOf<P>& b, int unit, const Books& books, Unit* out) {
     const uint64_t words = load8(b.field[1] + 8 * unit);
     for (int u = 0; u < 4; ++u) {
       const auto word = static_cast<uint32_t>(words >> (16 * u)) & 0xffffu;
@@ -55,7 +57,8 @@ struct IQ2_S : PlainColumns {
   static constexpr int kBlockLen = 256, kZero = 0;
   static constexpr bool kOffsets = false;
   PARE_FIELDS({0, 2}, {2, 32}, {34, 32}, {66, 8}, {74, 8});
-  static PARE_HD void unpack(const Block& b, int unit, const Books& books, Unit* out) {
+  template <typename P>
+  static PARE_HD void unpack(const BlockOf<P>& b, int unit, const Books& books, Unit* out) {
     const uint32_t indices = load4(b.field[1] + 4 * unit), signs = load4(b.field[2] + 4 * unit);
     const uint32_t high = load1(b.field[3] + unit), code = load1(b.field[4] + unit);
     for (int u = 0; u < 4; ++u) {
@@ -74,7 +77,8 @@ struct IQ3_XXS : PlainColumns {
   static constexpr int kBlockLen = 256, kZero = 0;
   static constexpr bool kOffsets = false;
   PARE_FIELDS({0, 2}, {2, 64}, {66, 32});
-  static PARE_HD void unpack(const Block& b, int unit, const Books& books, Unit* out) {
+  template <typename P>
+  static PARE_HD void unpack(const BlockOf<P>& b, int unit, const Books& books, Unit* out) {
     const uint64_t indices = load8(b.field[1] + 8 * unit);
     const uint32_t word = load4(b.field[2] + 4 * unit);
     for (int i = 0; i < 8; ++i) {
@@ -91,7 +95,8 @@ struct IQ3_S : PlainColumns {
   static constexpr int kBlockLen = 256, kZero = 0;
   static constexpr bool kOffsets = false;
   PARE_FIELDS({0, 2}, {2, 64}, {66, 8}, {74, 32}, {106, 4});
-  static PARE_HD void unpack(const Block& b, int unit, const Books& books, Unit* out) {
+  template <typename P>
+  static PARE_HD void unpack(const BlockOf<P>& b, int unit, const Books& books, Unit* out) {
     const uint64_t indices = load8(b.field[1] + 8 * unit);
     const uint32_t high = load1(b.field[2] + unit), signs = load4(b.field[3] + 4 * unit);
     for (int i = 0; i < 8; ++i) {
@@ -121,7 +126,8 @@ struct IQ1_S : PlainColumns {
   static constexpr int kBlockLen = 256, kZero = 0;
   static constexpr bool kOffsets = false;
   PARE_FIELDS({0, 2}, {2, 32}, {34, 16});
-  static PARE_HD void unpack(const Block& b, int unit, const Books& books, Unit* out) {
+  template <typename P>
+  static PARE_HD void unpack(const BlockOf<P>& b, int unit, const Books& books, Unit* out) {
     const uint32_t indices = load4(b.field[1] + 4 * unit), word = load2(b.field[2] + 2 * unit);
     for (int u = 0; u < 4; ++u) {
       const uint32_t index = (indices >> (8 * u) & 255u) | (word >> (3 * u) & 7u) << 8;
@@ -137,7 +143,8 @@ struct IQ1_M : PlainColumns {
   static constexpr int kBlockLen = 256, kZero = 0;
   static constexpr bool kOffsets = false;
   PARE_FIELDS({0, 32}, {32, 16}, {48, 8});
-  static PARE_HD void unpack(const Block& b, int unit, const Books& books, Unit* out) {
+  template <typename P>
+  static PARE_HD void unpack(const BlockOf<P>& b, int unit, const Books& books, Unit* out) {
     const uint32_t indices = load4(b.field[0] + 4 * unit), high = load2(b.field[1] + 2 * unit);
     for (int u = 0; u < 4; ++u) {
       const uint32_t nibble = high >> (4 * u) & 15u;

@@ -23,7 +23,8 @@ PARE_HD void set_scales(Unit* out, float scale, float offset) {
   out->scale[0] = out->scale[1] = scale;
   out->offset[0] = out->offset[1] = offset;
 }
-PARE_HD void unpack_nibbles(const uint8_t* in, Unit* out) {
+template <typename P>
+PARE_HD void unpack_nibbles(P in, Unit* out) {
   const Words4 q = load16(in);
   for (int i = 0; i < 4; ++i) {
     out->level[i] = q.w[i] & kLowNibbles;
@@ -33,7 +34,8 @@ PARE_HD void unpack_nibbles(const uint8_t* in, Unit* out) {
 PARE_HD void add_fifth_bits(uint32_t bits, Unit* out) {
   for (int i = 0; i < 8; ++i) out->level[i] |= spread_bits(bits >> (4 * i)) << 4;
 }
-PARE_HD void unpack_table(const uint8_t* in, const Bytes16& table, Unit* out) {
+template <typename P>
+PARE_HD void unpack_table(P in, const Bytes16& table, Unit* out) {
   const Words4 q = load16(in);
   for (int i = 0; i < 4; ++i) look_up(table, q.w[i], &out->level[i], &out->level[4 + i]);
 }
@@ -47,7 +49,8 @@ struct Q4_0 : PlainColumns {
   static constexpr int kBlockLen = 32, kZero = 8;
   static constexpr bool kOffsets = false;
   PARE_FIELDS({0, 2}, {2, 16});
-  static PARE_HD void unpack(const Block& b, int, const Books&, Unit* out) {
+  template <typename P>
+  static PARE_HD void unpack(const BlockOf<P>& b, int, const Books&, Unit* out) {
     unpack_nibbles(b.field[1], out);
     set_scales(out, half_to_float(load2(b.field[0])), 0.0f);
   }
@@ -58,7 +61,8 @@ struct Q4_1 : PlainColumns {
   static constexpr int kBlockLen = 32, kZero = 0;
   static constexpr bool kOffsets = true;
   PARE_FIELDS({0, 4}, {4, 16});
-  static PARE_HD void unpack(const Block& b, int, const Books&, Unit* out) {
+  template <typename P>
+  static PARE_HD void unpack(const BlockOf<P>& b, int, const Books&, Unit* out) {
     unpack_nibbles(b.field[1], out);
     const uint32_t head = load4(b.field[0]);
     set_scales(out, half_to_float(head & 0xffffu), half_to_float(head >> 16));
@@ -70,7 +74,8 @@ struct Q5_0 : PlainColumns {
   static constexpr int kBlockLen = 32, kZero = 16;
   static constexpr bool kOffsets = false;
   PARE_FIELDS({0, 2}, {2, 4}, {6, 16});
-  static PARE_HD void unpack(const Block& b, int, const Books&, Unit* out) {
+  template <typename P>
+  static PARE_HD void unpack(const BlockOf<P>& b, int, const Books&, Unit* out) {
     unpack_nibbles(b.field[2], out);
     add_fifth_bits(load4(b.field[1]), out);
     set_scales(out, half_to_float(load2(b.field[0])), 0.0f);
@@ -82,7 +87,8 @@ struct Q5_1 : PlainColumns {
   static constexpr int kBlockLen = 32, kZero = 0;
   static constexpr bool kOffsets = true;
   PARE_FIELDS({0, 4}, {4, 4}, {8, 16});
-  static PARE_HD void unpack(const Block& b, int, const Books&, Unit* out) {
+  template <typename P>
+  static PARE_HD void unpack(const BlockOf<P>& b, int, const Books&, Unit* out) {
     unpack_nibbles(b.field[2], out);
     add_fifth_bits(load4(b.field[1]), out);
     const uint32_t head = load4(b.field[0]);
@@ -95,7 +101,8 @@ struct Q8_0 : PlainColumns {
   static constexpr int kBlockLen = 32, kZero = 0;
   static constexpr bool kOffsets = false;
   PARE_FIELDS({0, 2}, {2, 32});
-  static PARE_HD void unpack(const Block& b, int, const Books&, Unit* out) {
+  template <typename P>
+  static PARE_HD void unpack(const BlockOf<P>& b, int, const Books&, Unit* out) {
     for (int half = 0; half < 2; ++half) {
       const Words4 q = load16(b.field[1] + 16 * half);
       for (int i = 0; i < 4; ++i) out->level[4 * half + i] = q.w[i];
@@ -109,7 +116,8 @@ struct IQ4_NL : PlainColumns {
   static constexpr int kBlockLen = 32, kZero = 0;
   static constexpr bool kOffsets = false;
   PARE_FIELDS({0, 2}, {2, 16});
-  static PARE_HD void unpack(const Block& b, int, const Books&, Unit* out) {
+  template <typename P>
+  static PARE_HD void unpack(const BlockOf<P>& b, int, const Books&, Unit* out) {
     unpack_table(b.field[1], iq4_levels(), out);
     set_scales(out, half_to_float(load2(b.field[0])), 0.0f);
   }
@@ -120,7 +128,8 @@ struct MXFP4 : PlainColumns {
   static constexpr int kBlockLen = 32, kZero = 0;
   static constexpr bool kOffsets = false;
   PARE_FIELDS({0, 1}, {1, 16});
-  static PARE_HD void unpack(const Block& b, int, const Books&, Unit* out) {
+  template <typename P>
+  static PARE_HD void unpack(const BlockOf<P>& b, int, const Books&, Unit* out) {
     unpack_table(b.field[1], fp4_levels(), out);
     const uint32_t code = load1(b.field[0]);  // 2^(code - 128), as codecs/mxfp4.cpp has it
     set_scales(out, bits_to_float(code >= 2 ? (code - 1) << 23 : 0x00200000u << code), 0.0f);
@@ -139,7 +148,8 @@ struct NVFP4 : PlainColumns {
     if (exponent == 0) return static_cast<float>(mantissa) * 0x1p-10f;
     return bits_to_float((exponent + 119u) << 23 | mantissa << 20);
   }
-  static PARE_HD void unpack(const Block& b, int unit, const Books&, Unit* out) {
+  template <typename P>
+  static PARE_HD void unpack(const BlockOf<P>& b, int unit, const Books&, Unit* out) {
     const Words4 q = load16(b.field[1] + 16 * unit);
     const uint32_t codes = load4(b.field[0]) >> (16 * unit);
     for (int g = 0; g < 2; ++g) {
@@ -157,7 +167,8 @@ struct Q1_0 : PlainColumns {
   static constexpr int kBlockLen = 128, kZero = 1;
   static constexpr bool kOffsets = false;
   PARE_FIELDS({0, 2}, {2, 16});
-  static PARE_HD void unpack(const Block& b, int unit, const Books&, Unit* out) {
+  template <typename P>
+  static PARE_HD void unpack(const BlockOf<P>& b, int unit, const Books&, Unit* out) {
     const uint32_t bits = load4(b.field[1] + 4 * unit);
     for (int i = 0; i < 8; ++i) out->level[i] = spread_bits(bits >> (4 * i)) << 1;
     set_scales(out, half_to_float(load2(b.field[0])), 0.0f);
@@ -169,7 +180,8 @@ struct Q2_0 : PlainColumns {
   static constexpr int kBlockLen = 64, kZero = 1;
   static constexpr bool kOffsets = false;
   PARE_FIELDS({0, 2}, {2, 16});
-  static PARE_HD void unpack(const Block& b, int unit, const Books&, Unit* out) {
+  template <typename P>
+  static PARE_HD void unpack(const BlockOf<P>& b, int unit, const Books&, Unit* out) {
     const uint64_t pairs = load8(b.field[1] + 8 * unit);
     for (int i = 0; i < 8; ++i) {
       out->level[i] = spread_pairs(static_cast<uint32_t>(pairs >> (8 * i)));

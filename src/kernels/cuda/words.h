@@ -17,54 +17,64 @@ struct Words4 {
   uint32_t w[4];
 };
 
-// p is a multiple of 16.
-PARE_HD Words4 load16(const uint8_t* p) {
+// Where packed bytes lie: plain pointers are to the device's memory and to what no kernel changes
+// while it reads; Near is to a block's shared memory.
+struct Near {
+  const uint8_t* p;
+};
+PARE_HD Near operator+(Near a, int64_t n) { return {a.p + n}; }
+
+template <typename T>
+PARE_HD T load_as(const uint8_t* p) {
 #if defined(__CUDA_ARCH__)
-  const uint4 v = __ldg(reinterpret_cast<const uint4*>(p));
-  return {{v.x, v.y, v.z, v.w}};
+  return __ldg(reinterpret_cast<const T*>(p));
 #else
-  Words4 v;
+  T v;
   std::memcpy(&v, p, sizeof v);
   return v;
+#endif
+}
+template <typename T>
+PARE_HD T load_as(Near from) {
+#if defined(__CUDA_ARCH__)
+  return *reinterpret_cast<const T*>(from.p);
+#else
+  return load_as<T>(from.p);
+#endif
+}
+
+// p is a multiple of 16.
+template <typename P>
+PARE_HD Words4 load16(P p) {
+#if defined(__CUDA_ARCH__)
+  const uint4 v = load_as<uint4>(p);
+  return {{v.x, v.y, v.z, v.w}};
+#else
+  return load_as<Words4>(p);
 #endif
 }
 // p is a multiple of 8.
-PARE_HD uint64_t load8(const uint8_t* p) {
+template <typename P>
+PARE_HD uint64_t load8(P p) {
 #if defined(__CUDA_ARCH__)
-  const uint2 v = __ldg(reinterpret_cast<const uint2*>(p));
+  const uint2 v = load_as<uint2>(p);
   return v.x | static_cast<uint64_t>(v.y) << 32;
 #else
-  uint64_t v;
-  std::memcpy(&v, p, sizeof v);
-  return v;
+  return load_as<uint64_t>(p);
 #endif
 }
-// p is a multiple of 4.
-PARE_HD uint32_t load4(const uint8_t* p) {
-#if defined(__CUDA_ARCH__)
-  return __ldg(reinterpret_cast<const uint32_t*>(p));
-#else
-  uint32_t v;
-  std::memcpy(&v, p, sizeof v);
-  return v;
-#endif
+// p is a multiple of 4, of 2, of 1.
+template <typename P>
+PARE_HD uint32_t load4(P p) {
+  return load_as<uint32_t>(p);
 }
-// p is a multiple of 2.
-PARE_HD uint32_t load2(const uint8_t* p) {
-#if defined(__CUDA_ARCH__)
-  return __ldg(reinterpret_cast<const uint16_t*>(p));
-#else
-  uint16_t v;
-  std::memcpy(&v, p, sizeof v);
-  return v;
-#endif
+template <typename P>
+PARE_HD uint32_t load2(P p) {
+  return load_as<uint16_t>(p);
 }
-PARE_HD uint32_t load1(const uint8_t* p) {
-#if defined(__CUDA_ARCH__)
-  return __ldg(p);
-#else
-  return *p;
-#endif
+template <typename P>
+PARE_HD uint32_t load1(P p) {
+  return load_as<uint8_t>(p);
 }
 
 PARE_HD float bits_to_float(uint32_t bits) {

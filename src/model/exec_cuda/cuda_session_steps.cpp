@@ -206,15 +206,13 @@ void CudaSession::attend(const DeviceOp& op, const DeviceOp* next, Rows* rows, i
 }
 
 bool CudaSession::takes_one(const DeviceOp& op, const Rows& rows) const {
-  if (rows.count != 1 || op.linears.size() > cuda::kMaxSegments ||
-      op.in[0].width > cuda::kMostOneColumns) {
-    return false;
-  }
+  if (rows.count != 1 || op.linears.size() > cuda::kMaxSegments) return false;
   const cuda::Matrix& first = model_->matrix(op.linears[0].weight);
   for (const DeviceLinear& linear : op.linears) {
     const cuda::Matrix& m = model_->matrix(linear.weight);
     const bool alike = op.gate == nullptr || (m.codec == first.codec && m.rows == first.rows);
-    if (is_float(m.codec) || !alike || cuda::family_of(m.codec) != cuda::family_of(first.codec)) {
+    if (!cuda::takes_one(stream_, m) || !alike ||
+        cuda::family_of(m.codec) != cuda::family_of(first.codec)) {
       return false;
     }
   }
