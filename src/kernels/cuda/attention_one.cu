@@ -1,50 +1,17 @@
 // Attention of one token, from what the products leave: q and k are turned, k and v stored, and the
 // block that is done last with its part of the keys puts the parts together.
-#include "kernels/cuda/attention_tile.cuh"
-#include "kernels/cuda/kv_store.cuh"
+#include <algorithm>
+
+#include "kernels/cuda/attention_fast.cuh"
 
 namespace pare::cuda {
 namespace {
 
-struct Args {
-  AttentionInput in;
-  StoreInput store;
-  KvLayer layer;
-  const int32_t* position;
-  float* scratch;
-  int* counters;
-  float* out;
-  int parts;
-};
-
-// Key and value of the token, by one warp each.
-__device__ void store_token(const Args& a, int kv_head, int64_t position) {
-  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-  if (warp > 1) return;
-  const bool is_key = warp == 0;
-  const int dim = is_key ? a.in.head_dim : a.in.value_dim;
-  const float* x = (is_key ? a.store.k.data : a.store.v.data) + static_cast<int64_t>(kv_head) * dim;
-  const Turns turns = is_key ? a.store.k_turns : Turns{};
-  float v[kOfLane];
-#pragma unroll
-  for (int i = 0; i < kOfLane; ++i) {
-    const int c = 32 * i + lane;
-    v[i] = c < dim ? turned(x, c, turns, position) : 0.0f;
-  }
-  const KvLayer& l = a.layer;
-  const int64_t row = kv_head * l.capacity + position;
-  if (is_key) {
-    put_row(l.form, l.key_columns, l.keys, l.key_scales, row, v);
-  } else {
-    put_row(l.form, l.value_columns, l.values, l.value_scales, row, v);
-  }
-}
-
-__global__ void __launch_bounds__(kTileThreads) one_kernel(const __grid_constant__ Args a) {
+// Heads of any extent.
+__global__ void __launch_bounds__(kTileThreads) one_kernel(const __grid_constant__ OneTokenArgs a) {
   extern __shared__ __align__(16) float memory[];
   __shared__ float sums[kTileQueries], tops[kTileQueries];
-  __shared__ float factor[kTileQueries][kMostParts];
-  __shared__ bool last;
+  __shared__ float factor[kTileQueries * kMostParts];
   wait_for_inputs();
   const AttentionInput& in = a.in;
   const TileMemory m(in, memory);
@@ -94,55 +61,46 @@ __global__ void __launch_bounds__(kTileThreads) one_kernel(const __grid_constant
     }
   }
   if (a.parts == 1) return;
-  __threadfence();
-  __syncthreads();
-  if (threadIdx.x == 0) {
-    int* counter = a.counters + kv_head * gridDim.x + blockIdx.x;
-    last = atomicAdd(counter, 1) == a.parts - 1;
-    if (last) *counter = 0;
-  }
-  __syncthreads();
-  if (!last) return;
-  __threadfence();
-  // A warp for each query: what its parts count.
-  for (int r = warp; r < queries; r += kTileThreads / 32) {
-    const float* row = parts + static_cast<int64_t>(r) * a.parts * size + in.value_dim;
-    float top = -INFINITY, sum = 0.0f;
-    for (int p = lane; p < a.parts; p += 32) top = fmaxf(top, __ldcg(row + p * size));
-    top = warp_max(top);
-    for (int p = lane; p < a.parts; p += 32) {
-      const float weight = __ldcg(row + p * size + 1);
-      const float f = weight == 0.0f ? 0.0f : expf(__ldcg(row + p * size) - top);
-      factor[r][p] = f;
-      sum += weight * f;
-    }
-    sum = warp_sum(sum);
-    if (lane == 0) sums[r] = sum;
-  }
-  __syncthreads();
-  for (int i = threadIdx.x; i < queries * in.value_dim; i += kTileThreads) {
-    const int r = i / in.value_dim, c = i % in.value_dim;
-    const float* row = parts + static_cast<int64_t>(r) * a.parts * size + c;
-    float v = 0.0f;
-#pragma unroll 4
-    for (int p = 0; p < a.parts; ++p) v += factor[r][p] * __ldcg(row + p * size);
-    out[i] = v / sums[r];
-  }
+  if (!comes_last(a.counters + kv_head * gridDim.x + blockIdx.x, a.parts)) return;
+  join_parts(parts, a.parts, queries, in.value_dim, factor, sums, out);
 }
+
+template <int kDim, int kQueries>
+void launch_fast(Stream& stream, const OneTokenArgs& a) {
+  const int group = a.in.heads / a.layer.kv_heads;
+  const dim3 grid = grid_of(blocks_for(group, kQueries), a.layer.kv_heads, a.parts);
+  const auto run = [&](auto kernel) { launch(stream, kernel, grid, kFastThreads, 0, a); };
+  a.layer.form == CodecId::kF16 ? run(fast_kernel<kDim, kQueries, true>)
+                                : run(fast_kernel<kDim, kQueries, false>);
+}
+
+// Keys that a block of fast_kernel takes, as long as there are few parts.
+constexpr int64_t kKeysOfBlock = 256;
 
 }  // namespace
 
 int64_t attention_counters(const AttentionInput& in, const KvLayer& layer) {
-  return blocks_for(in.heads / layer.kv_heads, kTileQueries) * layer.kv_heads;
+  return blocks_for(in.heads / layer.kv_heads, 4) * layer.kv_heads;
 }
 
 void attention_one(Stream& stream, const StoreInput& store, const AttentionInput& in,
                    const KvLayer& layer, const int32_t* position, float* scratch, int* counters,
                    float* out) {
-  Args a{in, store, layer, position, scratch, counters, out, 1};
+  OneTokenArgs a{in, store, layer, position, scratch, counters, out, 1};
+  const int group = in.heads / layer.kv_heads;
+  const bool fast = in.head_dim == in.value_dim && (in.head_dim == 64 || in.head_dim == 128);
+  if (fast) {
+    const int64_t keys = in.window > 0 ? std::min<int64_t>(in.longest, in.window + 64) : in.longest;
+    a.parts = static_cast<int>(std::clamp<int64_t>(blocks_for(keys, kKeysOfBlock), 1, kMostParts));
+    // Eight queries at once read keys once, four leave registers to the next kernel.
+    const bool eight = group > 4 && in.longest > 1024;
+    if (in.head_dim == 64) {
+      return eight ? launch_fast<64, 8>(stream, a) : launch_fast<64, 4>(stream, a);
+    }
+    return eight ? launch_fast<128, 8>(stream, a) : launch_fast<128, 4>(stream, a);
+  }
   a.parts = static_cast<int>(attention_parts(in, layer));
-  launch(stream, one_kernel,
-         grid_of(blocks_for(in.heads / layer.kv_heads, kTileQueries), layer.kv_heads, a.parts),
+  launch(stream, one_kernel, grid_of(blocks_for(group, kTileQueries), layer.kv_heads, a.parts),
          kTileThreads, TileMemory::bytes(in), a);
 }
 

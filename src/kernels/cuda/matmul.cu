@@ -1,4 +1,6 @@
 // Finds the kernels of a codec; products of halves; what is not of one family.
+#include <algorithm>
+
 #include "kernels/cuda/family.h"
 #include "kernels/cuda/gemm.cuh"
 #include "kernels/cuda/matvec_one.cuh"
@@ -161,10 +163,11 @@ void matvec(Stream& stream, std::span<const Segment> segments, const Forms& x, i
 
 bool takes_one(const Stream& stream, const Matrix& matrix) {
   const bool floats = find(matrix.codec).codec->is_float;
-  // Float weights need the copy engine, and rows that it can copy; the input has to leave room in
-  // shared memory.
+  // Float weights need the copy engine, and rows that it can copy.
   if (floats && (!stream.overlap || matrix.columns % 8 != 0)) return false;
-  return matrix.columns * (floats ? 4 : 2) <= (stream.overlap ? 128 << 10 : 64 << 10);
+  // The input and, with the copy engine, one stage of the warps' rings are in shared memory.
+  const int64_t input = matrix.columns * (floats ? 8 : 3) / 2;
+  return input + (stream.overlap ? 76 << 10 : 0) <= std::min(stream.shared_memory, 228 << 10);
 }
 
 void matvec_one(Stream& stream, std::span<const Segment> segments, const float* x,

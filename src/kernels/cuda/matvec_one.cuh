@@ -22,27 +22,7 @@ __device__ void dot_one(const OneArgs& a, const OneInput& x, const Matrix* const
       const int64_t index = static_cast<int64_t>(row[r]) * blocks + block;
       C::unpack(block_at<C>(matrix[r]->field, index), within, a.books, &unit[r]);
     }
-#pragma unroll
-    for (int g = 0; g < 2; ++g) {
-      const int column = block * C::kBlockLen + C::column(within, g);
-      const Words4 words = read16(x.q + column);
-      const float scale = x.scale[column / 32];
-      int all = 0;
-      if (C::kZero != 0 || C::kOffsets) all = x.sum[column / 16];
-#pragma unroll
-      for (int r = 0; r < kRows; ++r) {
-        int dot = 0;
-#pragma unroll
-        for (int i = 0; i < 4; ++i) {
-          dot =
-              __dp4a(static_cast<int>(unit[r].level[4 * g + i]), static_cast<int>(words.w[i]), dot);
-        }
-        if (C::kZero != 0) dot -= C::kZero * all;
-        float value = unit[r].scale[g] * static_cast<float>(dot);
-        if (C::kOffsets) value += unit[r].offset[g] * static_cast<float>(all);
-        sum[r] += scale * value;
-      }
-    }
+    add_unit<C, kRows>(unit, x, block * C::kBlockLen, within, sum);
   }
 }
 template <int kRows, typename... C>
@@ -56,7 +36,7 @@ __device__ void dot_one(CodecList<C...>, const OneArgs& a, const OneInput& x,
 template <typename List, int kRows>
 __global__ void __launch_bounds__(kOneThreads, kRows == 1 ? 4 : 3)
     matvec_one_kernel(const __grid_constant__ OneArgs a) {
-  extern __shared__ __align__(16) int8_t one_memory[];
+  extern __shared__ __align__(16) uint8_t one_memory[];
   int s = 0;
   while (static_cast<int>(blockIdx.x) >= a.first_block[s + 1]) ++s;
   const bool gated = a.gate != Gate::kNone;
@@ -65,10 +45,7 @@ __global__ void __launch_bounds__(kOneThreads, kRows == 1 ? 4 : 3)
   const int rows = static_cast<int>(segment.matrix.rows);
   const int number = static_cast<int>(blockIdx.x) - a.first_block[s];
   wait_for_inputs();
-  OneInput x;
-  x.q = one_memory;
-  x.scale = reinterpret_cast<float*>(one_memory + a.columns);
-  x.sum = reinterpret_cast<int16_t*>(x.scale + a.columns / 32);
+  const OneInput x(one_memory, a.columns);
   round_input(a, x);
   const int unit = number * kOneWarps + warp, first = gated ? unit : unit * kRows;
   if (first >= rows) return;
@@ -130,8 +107,7 @@ void launch_matvec_one(Stream& stream, OneArgs& a) {
     a.first_block[s + 1] =
         a.first_block[s] + static_cast<int>(blocks_for(a.segment[s].matrix.rows, each));
   }
-  const auto columns = static_cast<size_t>(a.columns);
-  const size_t shared = columns + columns / 32 * sizeof(float) + columns / 16 * sizeof(int16_t);
+  const size_t shared = OneInput::bytes(a.columns);
   const dim3 grid = grid_of(a.first_block[segments]);
   const auto kernel = rows == 1 ? OneKernel<List, 1>::find(a) : OneKernel<List, 2>::find(a);
   launch(stream, kernel, grid, kOneThreads, shared, a);

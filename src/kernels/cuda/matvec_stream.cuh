@@ -4,125 +4,21 @@
 #pragma once
 
 #include <algorithm>
-#include <tuple>
 
-#include "kernels/cuda/one_input.cuh"
-#include "kernels/cuda/stream_copy.cuh"
+#include "kernels/cuda/stream_ring.cuh"
 
 namespace pare::cuda {
 
-// How pieces of rows of a codec lie in a stage of the ring: field by field, each with up to 15
-// bytes before it and behind it, since copies begin and end at multiples of 16.
-template <typename C>
-struct Piece {
-  static constexpr int kBlockLen = C::kBlockLen, kFields = C::kFieldCount;
-  static constexpr int kColumns = 2048, kBlocks = kColumns / kBlockLen;
-  static __device__ constexpr int bytes(int f) { return C::field(f).bytes; }
-};
-template <IsFloat C>
-struct Piece<C> {
-  static constexpr int kBlockLen = 1, kFields = 1;
-  static constexpr int kColumns = 1024, kBlocks = kColumns;
-  static __device__ constexpr int bytes(int) { return C::kBytes; }
-};
-template <typename C>
-__host__ __device__ constexpr int slot_of(int field) {
-  int at = 0;
-  for (int f = 0; f < field; ++f) {
-    int bytes = 0;
-    if constexpr (requires { C::kFloat; }) {
-      bytes = 1024 * C::kBytes;
-    } else {
-      bytes = 2048 / C::kBlockLen * C::field(f).bytes;
-    }
-    at += (bytes + 15) / 16 * 16 + 16;
-  }
-  return at;
-}
-template <typename C>
-__host__ __device__ constexpr int stage_bytes() {
-  if constexpr (requires { C::kFloat; }) {
-    return slot_of<C>(1);
-  } else {
-    return slot_of<C>(C::kFieldCount);
-  }
-}
-template <typename List>
-struct Ring;
-template <typename... C>
-struct Ring<CodecList<C...>> {
-  // Of one row; the largest of the codecs'.
-  static constexpr int kStage = [] {
-    int most = 0;
-    ((most = stage_bytes<C>() > most ? stage_bytes<C>() : most), ...);
-    return most;
-  }();
-  static constexpr bool kFloats = (IsFloat<C> || ...);
-};
-
-// What a warp does one after the other: pieces of jobs, a job being kRows rows.
-struct Cursor {
-  int job, piece;
-};
-
-// Which rows a job is.
-template <int kRows>
-__device__ __forceinline__ int find_rows(const OneArgs& a, int job, const Matrix** matrix,
-                                         int* row) {
-  int s = 0;
-  while (job >= a.first_block[s + 1]) ++s;
-  const bool gated = a.gate != Gate::kNone;
-  const Matrix& m = a.segment[s].matrix;
-#pragma unroll
-  for (int r = 0; r < kRows; ++r) {
-    matrix[r] = gated ? &a.segment[r].matrix : &m;
-    const int first = (job - a.first_block[s]) * (gated ? 1 : kRows);
-    row[r] = gated ? first : min(first + r, static_cast<int>(m.rows) - 1);
-  }
-  return s;
-}
-
-// By one lane: asks for a piece of a row.
-template <typename C>
-__device__ __forceinline__ uint32_t fetch_piece(const Matrix& m, int row, int piece, int columns,
-                                                uint8_t* to, uint64_t* barrier, bool copy) {
-  using P = Piece<C>;
-  const int blocks = columns / P::kBlockLen, begin = piece * P::kBlocks;
-  const int count = min(P::kBlocks, blocks - begin);
-  const int64_t first = static_cast<int64_t>(row) * blocks + begin;
-  uint32_t total = 0;
-#pragma unroll
-  for (int f = 0; f < P::kFields; ++f) {
-    const auto at = reinterpret_cast<uintptr_t>(m.field[f]) + first * P::bytes(f);
-    const uintptr_t from = at & ~uintptr_t{15};
-    const auto bytes =
-        static_cast<uint32_t>(((at + count * P::bytes(f) + 15) & ~uintptr_t{15}) - from);
-    if (copy) copy_bulk(to + slot_of<C>(f), reinterpret_cast<const void*>(from), bytes, barrier);
-    total += bytes;
-  }
-  return total;
-}
-template <typename... C>
-__device__ __forceinline__ uint32_t fetch_piece(CodecList<C...>, const Matrix& m, int row,
-                                                int piece, int columns, uint8_t* to,
-                                                uint64_t* barrier, bool copy) {
-  uint32_t total = 0;
-  ((m.codec == C::kId ? void(total = fetch_piece<C>(m, row, piece, columns, to, barrier, copy))
-                      : void()),
-   ...);
-  return total;
-}
-
-// Adds what a piece gives to the sums of its rows. x: bytes, or floats for float weights.
-template <typename C, int kRows, int kStage>
-__device__ __forceinline__ void add_piece(const OneArgs& a, const OneInput& x, const float* floats,
+// Adds what a piece gives to the sums of its rows; the input is bytes, or floats for float weights.
+template <typename C, int kColumns, int kRows, int kStage>
+__device__ __forceinline__ void add_piece(const OneArgs& a, uint8_t* input,
                                           const Matrix* const* matrix, const int* row, int piece,
                                           const uint8_t* stage, float (&sum)[kRows]) {
-  using P = Piece<C>;
-  const int lane = threadIdx.x % 32, blocks = a.columns / P::kBlockLen;
-  const int begin = piece * P::kBlocks, count = min(P::kBlocks, blocks - begin);
+  constexpr int kLen = block_len_of<C>(), kBlocks = kColumns / kLen;
+  const int lane = threadIdx.x % 32, blocks = a.columns / kLen;
+  const int begin = piece * kBlocks, count = min(kBlocks, blocks - begin);
   if constexpr (IsFloat<C>) {
-    const float* in = floats + piece * P::kColumns;
+    const float* in = reinterpret_cast<const float*>(input) + begin;
 #pragma unroll 2
     for (int c = 8 * lane; c < count; c += 256) {
       const float4 p = *reinterpret_cast<const float4*>(in + c);
@@ -136,66 +32,65 @@ __device__ __forceinline__ void add_piece(const OneArgs& a, const OneInput& x, c
       }
     }
   } else {
-    constexpr int kUnits = C::kBlockLen / kUnitColumns;
+    constexpr int kUnits = kLen / kUnitColumns;
+    const OneInput x(input, a.columns);
     // Where the fields begin: as far behind a multiple of 16 as in memory.
     BlockOf<Near> fields[kRows];
 #pragma unroll
     for (int r = 0; r < kRows; ++r) {
-      const int64_t first = static_cast<int64_t>(row[r]) * blocks + begin;
-#pragma unroll
-      for (int f = 0; f < C::kFieldCount; ++f) {
+      const uint32_t first = static_cast<uint32_t>(row[r]) * static_cast<uint32_t>(blocks) +
+                             static_cast<uint32_t>(begin);
+      for_fields<C>([&](auto f) {
+        constexpr int kField = decltype(f)::kValue;
+        constexpr int kBytes = bytes_of<C>(kField), kSlot = slot_of<C, kColumns>(kField);
         uint32_t shift = 0;
-        if (C::field(f).bytes % 16 != 0) {
-          shift = static_cast<uint32_t>(reinterpret_cast<uintptr_t>(matrix[r]->field[f]) +
-                                        first * C::field(f).bytes) &
+        if (kBytes % 16 != 0) {
+          shift = (static_cast<uint32_t>(reinterpret_cast<uintptr_t>(matrix[r]->field[kField])) +
+                   first * kBytes) &
                   15u;
         }
-        fields[r].field[f] = Near{stage + r * kStage + slot_of<C>(f) + shift};
-      }
+        fields[r].field[kField] = Near{stage + r * kStage + kSlot + shift};
+      });
     }
-    for (int u = lane; u < count * kUnits; u += 32) {
-      const int block = u / kUnits, within = u % kUnits;
-      Unit unit[kRows];
-#pragma unroll
-      for (int r = 0; r < kRows; ++r) {
-        BlockOf<Near> b{};
-#pragma unroll
-        for (int f = 0; f < C::kFieldCount; ++f) {
-          b.field[f] = fields[r].field[f] + block * C::field(f).bytes;
-        }
-        C::unpack(b, within, a.books, &unit[r]);
-      }
-#pragma unroll
-      for (int g = 0; g < 2; ++g) {
-        const int column = (begin + block) * C::kBlockLen + C::column(within, g);
-        const Words4 words = read16(x.q + column);
-        const float scale = x.scale[column / 32];
-        int all = 0;
-        if (C::kZero != 0 || C::kOffsets) all = x.sum[column / 16];
+    const auto block_of = [&](int r, int block) {
+      BlockOf<Near> b{};
+      for_fields<C>([&](auto f) {
+        constexpr int kField = decltype(f)::kValue, kBytes = bytes_of<C>(kField);
+        b.field[kField] = fields[r].field[kField] + block * kBytes;
+      });
+      return b;
+    };
+    if constexpr (HasPairs<C>) {
+      for (int p = lane; p < count * kUnits / 2; p += 32) {
+        const int block = p / (kUnits / 2), pair = p % (kUnits / 2);
+        Unit one[kRows], two[kRows];
 #pragma unroll
         for (int r = 0; r < kRows; ++r) {
-          int dot = 0;
-#pragma unroll
-          for (int i = 0; i < 4; ++i) {
-            dot = __dp4a(static_cast<int>(unit[r].level[4 * g + i]), static_cast<int>(words.w[i]),
-                         dot);
-          }
-          if (C::kZero != 0) dot -= C::kZero * all;
-          float value = unit[r].scale[g] * static_cast<float>(dot);
-          if (C::kOffsets) value += unit[r].offset[g] * static_cast<float>(all);
-          sum[r] += scale * value;
+          const BlockOf<Near> b = block_of(r, block);
+          C::unpack(b, 2 * pair, a.books, &one[r]);
+          C::unpack(b, 2 * pair + 1, a.books, &two[r]);
         }
+        add_pair<C, kRows>(one, two, x, (begin + block) * kLen, pair, sum);
+      }
+    } else {
+      for (int u = lane; u < count * kUnits; u += 32) {
+        const int block = u / kUnits;
+        Unit unit[kRows];
+#pragma unroll
+        for (int r = 0; r < kRows; ++r) {
+          C::unpack(block_of(r, block), u % kUnits, a.books, &unit[r]);
+        }
+        add_unit<C, kRows>(unit, x, (begin + block) * kLen, u % kUnits, sum);
       }
     }
   }
 }
-template <int kRows, int kStage, typename... C>
-__device__ __forceinline__ void add_piece(CodecList<C...>, const OneArgs& a, const OneInput& x,
-                                          const float* floats, const Matrix* const* matrix,
-                                          const int* row, int piece, const uint8_t* stage,
-                                          float (&sum)[kRows]) {
+template <int kColumns, int kRows, int kStage, typename... C>
+__device__ __forceinline__ void add_piece(CodecList<C...>, const OneArgs& a, uint8_t* input,
+                                          const Matrix* const* matrix, const int* row, int piece,
+                                          const uint8_t* stage, float (&sum)[kRows]) {
   const CodecId id = matrix[0]->codec;
-  ((id == C::kId ? add_piece<C, kRows, kStage>(a, x, floats, matrix, row, piece, stage, sum)
+  ((id == C::kId ? add_piece<C, kColumns, kRows, kStage>(a, input, matrix, row, piece, stage, sum)
                  : void()),
    ...);
 }
@@ -209,79 +104,79 @@ __device__ __forceinline__ void copy_input(const OneArgs& a, float* to) {
   __syncthreads();
 }
 
-inline size_t input_bytes(int64_t columns, bool floats) {
-  const auto n = static_cast<size_t>(columns);
-  return floats ? 4 * n : (n + n / 8 + n / 8 + 15) / 16 * 16;
-}
+inline constexpr int kMostStages = 3;
+struct StreamSizes {
+  int input;   // bytes of the input in shared memory
+  int pieces;  // of a row
+  int stages;
+};
 
-template <typename List, int kRows, int kStages>
-__global__ void __launch_bounds__(kOneThreads, 3)
-    matvec_stream_kernel(const __grid_constant__ OneArgs a, int pieces, int input) {
+template <typename List, int kColumns, int kRows>
+__global__ void __launch_bounds__(kOneThreads, 2)
+    matvec_stream_kernel(const __grid_constant__ OneArgs a, const StreamSizes sizes) {
   extern __shared__ __align__(128) uint8_t stream_memory[];
-  __shared__ __align__(8) uint64_t barriers[kOneWarps][kStages];
-  constexpr int kStage = Ring<List>::kStage;
+  __shared__ __align__(8) uint64_t barriers[kOneWarps][kMostStages];
+  using R = Ring<List, kColumns>;
+  static_assert(kRows * R::kFields <= 32);
   start_next();
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
   const int step = static_cast<int>(gridDim.x) * kOneWarps;
   const bool gated = a.gate != Gate::kNone;
   const int jobs = a.first_block[gated ? 1 : a.segments];
-  uint8_t* ring = stream_memory + input + warp * (kStages * kRows * kStage);
+  const int stages = sizes.stages, pieces = sizes.pieces;
+  uint8_t* ring = stream_memory + sizes.input + warp * (stages * kRows * R::kStage);
   uint64_t* barrier = barriers[warp];
   if (lane == 0) {
-    for (int s = 0; s < kStages; ++s) init_barrier(barrier + s);
+    for (int s = 0; s < stages; ++s) init_barrier(barrier + s);
     publish_barriers();
   }
   __syncwarp();
   // Neighbouring jobs go to different processors.
-  const Cursor start{warp * static_cast<int>(gridDim.x) + static_cast<int>(blockIdx.x), 0};
-  Cursor ahead = start;
-  const auto fetch = [&](int stage) {  // by one lane
+  const int start = warp * static_cast<int>(gridDim.x) + static_cast<int>(blockIdx.x);
+  Cursor ahead{start, 0};
+  // Asks for the next piece, a lane for each field of each row.
+  const auto fetch = [&](int stage) {
     if (ahead.job >= jobs) return;
     const Matrix* matrix[kRows];
     int row[kRows];
     find_rows<kRows>(a, ahead.job, matrix, row);
-    uint8_t* to = ring + stage * (kRows * kStage);
-    uint32_t bytes = 0;
-#pragma unroll
-    for (int r = 0; r < kRows; ++r) {
-      bytes += fetch_piece(List(), *matrix[r], row[r], ahead.piece, a.columns, to, nullptr, false);
+    const int r = lane / R::kFields;
+    FieldCopy copy;
+    if (r < kRows) {
+      find_field<kColumns>(List(), *matrix[kRows == 2 && r == 1 ? kRows - 1 : 0],
+                           kRows == 2 && r == 1 ? row[kRows - 1] : row[0], ahead.piece, a.columns,
+                           lane % R::kFields, &copy);
     }
-    expect_bytes(barrier + stage, bytes);
-#pragma unroll
-    for (int r = 0; r < kRows; ++r) {
-      fetch_piece(List(), *matrix[r], row[r], ahead.piece, a.columns, to + r * kStage,
-                  barrier + stage, true);
+    const uint32_t bytes = __reduce_add_sync(0xffffffffu, copy.bytes);
+    if (lane == 0) expect_bytes(barrier + stage, bytes);
+    __syncwarp();
+    if (copy.bytes != 0) {
+      copy_bulk(ring + (stage * kRows + r) * R::kStage + copy.slot,
+                reinterpret_cast<const void*>(copy.from), copy.bytes, barrier + stage);
     }
     if (++ahead.piece == pieces) ahead = {ahead.job + step, 0};
   };
-  if (lane == 0) {
-    for (int s = 0; s < kStages; ++s) fetch(s);
-  }
+  for (int s = 0; s < stages; ++s) fetch(s);
   wait_for_inputs();
-  OneInput x{};
-  auto* floats = reinterpret_cast<float*>(stream_memory);
-  if constexpr (Ring<List>::kFloats) {
-    copy_input(a, floats);
+  if constexpr (R::kFloats) {
+    copy_input(a, reinterpret_cast<float*>(stream_memory));
   } else {
-    x.q = reinterpret_cast<int8_t*>(stream_memory);
-    x.scale = reinterpret_cast<float*>(stream_memory + a.columns);
-    x.sum = reinterpret_cast<int16_t*>(x.scale + a.columns / 32);
-    round_input(a, x);
+    round_input(a, OneInput(stream_memory, a.columns));
   }
   int stage = 0;
   uint32_t parity = 0;
-  for (int job = start.job; job < jobs; job += step) {
+  for (int job = start; job < jobs; job += step) {
     const Matrix* matrix[kRows];
     int row[kRows];
     const int s = find_rows<kRows>(a, job, matrix, row);
     float sum[kRows] = {};
     for (int piece = 0; piece < pieces; ++piece) {
       wait_barrier(barrier + stage, parity);
-      add_piece<kRows, kStage>(List(), a, x, floats, matrix, row, piece,
-                               ring + stage * (kRows * kStage), sum);
+      add_piece<kColumns, kRows, R::kStage>(List(), a, stream_memory, matrix, row, piece,
+                                            ring + stage * kRows * R::kStage, sum);
       __syncwarp();
-      if (lane == 0) fetch(stage);
-      if (++stage == kStages) {
+      fetch(stage);
+      if (++stage == stages) {
         stage = 0;
         parity ^= 1u;
       }
@@ -289,59 +184,81 @@ __global__ void __launch_bounds__(kOneThreads, 3)
 #pragma unroll
     for (int r = 0; r < kRows; ++r) sum[r] = warp_sum(sum[r]);
     if (gated) {
-      if (lane != 0) continue;
       const Output &one = a.segment[0].out, &two = a.segment[1].out;
       float value = sum[0], other = sum[kRows - 1];
       if (one.bias != nullptr) value += one.bias[row[0]];
       if (two.bias != nullptr) other += two.bias[row[0]];
-      one.y.data[row[0]] = gate(a.gate, value) * other;
+      if (lane == 0) one.y.data[row[0]] = gate(a.gate, value) * other;
       continue;
     }
     const int first = row[0] + lane;
-    if (lane >= kRows || first >= a.segment[s].matrix.rows) continue;
-    float value = lane == 0 ? sum[0] : sum[kRows - 1];
-    const Output& out = a.segment[s].out;
-    if (out.bias != nullptr) value += out.bias[first];
-    if (out.residual.data != nullptr) value += out.residual.data[first];
-    out.y.data[first] = value;
+    if (lane < kRows && first < a.segment[s].matrix.rows) {
+      float value = lane == 0 ? sum[0] : sum[kRows - 1];
+      const Output& out = a.segment[s].out;
+      if (out.bias != nullptr) value += out.bias[first];
+      if (out.residual.data != nullptr) value += out.residual.data[first];
+      out.y.data[first] = value;
+    }
   }
 }
 
-// The kernel of the one codec that all matrices have, or of the family.
-template <typename List, int kRows, int kStages>
-void start_stream(Stream& stream, const OneArgs& a, int piece_columns) {
-  const size_t input = (input_bytes(a.columns, Ring<List>::kFloats) + 127) / 128 * 128;
-  const size_t shared = input + size_t{kOneWarps} * kStages * kRows * Ring<List>::kStage;
-  const int64_t jobs = a.first_block[a.gate != Gate::kNone ? 1 : a.segments];
-  // As many blocks as are on the device at once.
-  const auto room = static_cast<size_t>(stream.shared_memory);
-  const auto each = static_cast<int64_t>(std::clamp<size_t>(room / (shared + 2048), 1, 3));
-  const int64_t blocks = std::min(blocks_for(jobs, kOneWarps), each * int64_t{stream.processors});
-  launch(stream, matvec_stream_kernel<List, kRows, kStages>, grid_of(blocks), kOneThreads, shared,
-         a, static_cast<int>(blocks_for(a.columns, piece_columns)), static_cast<int>(input));
+// Blocks of kOneThreads that the registers of a processor (65536) are enough for: up to three.
+template <typename Kernel>
+int blocks_by_registers(Kernel kernel) {
+  cudaFuncAttributes attributes{};
+  if (cudaFuncGetAttributes(&attributes, kernel) != cudaSuccess) return 2;
+  const int of_thread = (attributes.numRegs + 7) / 8 * 8;  // they are given out in eights
+  return std::clamp(65536 / (of_thread * kOneThreads), 1, 3);
 }
 
+template <typename List, int kColumns, int kRows>
+void start_stream(Stream& stream, const OneArgs& a) {
+  using R = Ring<List, kColumns>;
+  const size_t bytes = R::kFloats ? size_t{4} * a.columns : OneInput::bytes(a.columns);
+  const size_t input = (bytes + 127) / 128 * 128;
+  const int64_t jobs = a.first_block[a.gate != Gate::kNone ? 1 : a.segments];
+  const int64_t pieces = blocks_for(a.columns, kColumns);
+  // A ring is no longer than what a warp does: the less memory a block takes, the sooner the next
+  // kernel's come.
+  const auto blocks_of = [&](int64_t each) {
+    return std::min(blocks_for(jobs, kOneWarps), each * int64_t{stream.processors});
+  };
+  const int64_t of_warp = blocks_for(jobs, blocks_of(2) * kOneWarps) * pieces;
+  const int64_t most = R::kStage * kRows <= 2600 ? 3 : 2;
+  const auto room = static_cast<size_t>(stream.shared_memory);
+  auto stages = static_cast<int>(std::min(of_warp, most));
+  const auto needed = [&] { return input + size_t{kOneWarps} * stages * kRows * R::kStage; };
+  while (stages > 1 && needed() + 1024 > room) --stages;  // takes_one(): one stage has room
+  const size_t shared = needed();
+  // As many blocks as are on the device at once, so that none waits for another.
+  static const int by_registers = blocks_by_registers(matvec_stream_kernel<List, kColumns, kRows>);
+  const auto each =
+      std::clamp<int64_t>(static_cast<int64_t>(room / (shared + 2048)), 1, by_registers);
+  launch(stream, matvec_stream_kernel<List, kColumns, kRows>, grid_of(blocks_of(each)), kOneThreads,
+         shared, a, StreamSizes{static_cast<int>(input), static_cast<int>(pieces), stages});
+}
+
+// The kernel of the one codec that all matrices have, or of the family. Pieces are some kilobytes.
 template <typename List>
 struct StreamOf;
 template <typename... C>
 struct StreamOf<CodecList<C...>> {
-  static constexpr int kColumns = Piece<std::tuple_element_t<0, std::tuple<C...>>>::kColumns;
-  // So many stages that a warp's ring is some kilobytes.
-  template <typename L, int kRows>
-  static constexpr int kStages = Ring<L>::kStage* kRows <= 2600 ? 3 : 2;
+  template <typename K>
+  static constexpr int kColumns = IsFloat<K>                                ? 1024
+                                  : slot_of<K, 2048>(fields_of<K>()) < 1300 ? 4096
+                                                                            : 2048;
+  static constexpr int kAnyColumns = (IsFloat<C> || ...) ? 1024 : 2048;
   template <int kRows>
   static void run(Stream& stream, const OneArgs& a) {
     const CodecId id = a.segment[0].matrix.codec;
     bool alike = true;
     for (int s = 1; s < a.segments; ++s) alike = alike && a.segment[s].matrix.codec == id;
-    if (!alike) {
-      using All = CodecList<C...>;
-      return start_stream<All, kRows, kStages<All, kRows>>(stream, a, kColumns);
+    if (!alike) return start_stream<CodecList<C...>, kAnyColumns, kRows>(stream, a);
+    if (a.columns > kAnyColumns) {
+      ((id == C::kId ? start_stream<CodecList<C>, kColumns<C>, kRows>(stream, a) : void()), ...);
+    } else {
+      ((id == C::kId ? start_stream<CodecList<C>, kAnyColumns, kRows>(stream, a) : void()), ...);
     }
-    ((id == C::kId
-          ? start_stream<CodecList<C>, kRows, kStages<CodecList<C>, kRows>>(stream, a, kColumns)
-          : void()),
-     ...);
   }
 };
 
@@ -350,8 +267,10 @@ void launch_matvec_stream(Stream& stream, OneArgs& a) {
   const bool gated = a.gate != Gate::kNone;
   int64_t all_rows = 0;
   for (int s = 0; s < a.segments; ++s) all_rows += a.segment[s].matrix.rows;
-  // One row for each warp where all of them are on the device at once.
-  const int rows = !gated && all_rows <= int64_t{3} * kOneWarps * stream.processors ? 1 : 2;
+  // Two rows for a warp cost less than twice one; unless warps are left idle by it.
+  const int64_t warps = int64_t{2} * kOneWarps * stream.processors;
+  const auto rounds = [&](int64_t rows) { return blocks_for(blocks_for(all_rows, rows), warps); };
+  const int rows = !gated && 5 * rounds(1) <= 8 * rounds(2) ? 1 : 2;
   a.first_block[0] = 0;
   for (int s = 0; s < (gated ? 1 : a.segments); ++s) {
     a.first_block[s + 1] =

@@ -18,11 +18,17 @@ struct OneArgs {
   Books books;
 };
 
-// The input as bytes, in shared memory; see Int8Rows.
+// The input as bytes, in shared memory: x = group[c / 32].x * q[c]. group[].y is the sum of 32 x as
+// they are rounded, sum[c / 16] that of 16.
 struct OneInput {
   int8_t* q;
-  float* scale;
-  int16_t* sum;
+  float2* group;
+  float* sum;
+  static size_t bytes(int64_t columns) { return static_cast<size_t>(columns) * 3 / 2; }
+  __device__ OneInput(uint8_t* memory, int columns)
+      : q(reinterpret_cast<int8_t*>(memory)),
+        group(reinterpret_cast<float2*>(memory + columns)),
+        sum(reinterpret_cast<float*>(memory + columns + columns / 4)) {}
 };
 
 // 1, or what a norm multiplies the input with besides its weight.
@@ -65,15 +71,91 @@ __device__ __forceinline__ void round_input(const OneArgs& a, const OneInput& to
                                static_cast<signed char>(__float2int_rn(v.y * inverse)),
                                static_cast<signed char>(__float2int_rn(v.z * inverse)),
                                static_cast<signed char>(__float2int_rn(v.w * inverse)));
+    const float scale = most / 127.0f;
     int sum = q.x + q.y + q.z + q.w;
     sum += __shfl_xor_sync(0xffffffffu, sum, 1);
     sum += __shfl_xor_sync(0xffffffffu, sum, 2);
+    const int both = sum + __shfl_xor_sync(0xffffffffu, sum, 4);
     if (!inside) continue;
     *reinterpret_cast<char4*>(to.q + c) = q;
-    if (lane % 4 == 0) to.sum[c / 16] = static_cast<int16_t>(sum);
-    if (lane % 8 == 0) to.scale[c / 32] = most / 127.0f;
+    if (lane % 4 == 0) to.sum[c / 16] = scale * static_cast<float>(sum);
+    if (lane % 8 == 0) to.group[c / 32] = make_float2(scale, scale * static_cast<float>(both));
   }
   __syncthreads();
+}
+
+__device__ __forceinline__ int dot16(const uint32_t* level, const Words4& x, int dot) {
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    dot = __dp4a(static_cast<int>(level[i]), static_cast<int>(x.w[i]), dot);
+  }
+  return dot;
+}
+// What columns with this scale and offset add: of their levels' dot product, the input's scale and
+// its sum.
+template <typename C>
+__device__ __forceinline__ float scaled(float scale, float offset, int dot, float x_scale,
+                                        float x_sum) {
+  float value = x_scale * static_cast<float>(dot);
+  if (C::kZero != 0) value -= static_cast<float>(C::kZero) * x_sum;
+  value *= scale;
+  return C::kOffsets ? value + offset * x_sum : value;
+}
+
+template <typename C>
+concept HasOneScale = requires {
+  C::kOneScale;
+};
+template <typename C>
+concept HasPairs = requires {
+  C::kPairs;
+};
+
+// Adds unit `within` of the blocks that begin at column `begin`, one of each row.
+template <typename C, int kRows>
+__device__ __forceinline__ void add_unit(const Unit (&unit)[kRows], const OneInput& x, int begin,
+                                         int within, float (&sum)[kRows]) {
+  if constexpr (HasOneScale<C>) {
+    const int column = begin + C::column(within, 0);
+    const Words4 low = read16(x.q + column), high = read16(x.q + column + 16);
+    const float2 group = x.group[column / 32];
+#pragma unroll
+    for (int r = 0; r < kRows; ++r) {
+      const int dot = dot16(unit[r].level + 4, high, dot16(unit[r].level, low, 0));
+      sum[r] += scaled<C>(unit[r].scale[0], unit[r].offset[0], dot, group.x, group.y);
+    }
+  } else {
+#pragma unroll
+    for (int g = 0; g < 2; ++g) {
+      const int column = begin + C::column(within, g);
+      const Words4 words = read16(x.q + column);
+      const float scale = x.group[column / 32].x;
+      float all = 0.0f;
+      if (C::kZero != 0 || C::kOffsets) all = x.sum[column / 16];
+#pragma unroll
+      for (int r = 0; r < kRows; ++r) {
+        const int dot = dot16(unit[r].level + 4 * g, words, 0);
+        sum[r] += scaled<C>(unit[r].scale[g], unit[r].offset[g], dot, scale, all);
+      }
+    }
+  }
+}
+// The same for units 2 * pair and 2 * pair + 1 of codecs that have pairs.
+template <typename C, int kRows>
+__device__ __forceinline__ void add_pair(const Unit (&one)[kRows], const Unit (&two)[kRows],
+                                         const OneInput& x, int begin, int pair,
+                                         float (&sum)[kRows]) {
+#pragma unroll
+  for (int g = 0; g < 2; ++g) {
+    const int column = begin + C::column(2 * pair, g);
+    const Words4 low = read16(x.q + column), high = read16(x.q + column + 16);
+    const float2 group = x.group[column / 32];
+#pragma unroll
+    for (int r = 0; r < kRows; ++r) {
+      const int dot = dot16(two[r].level + 4 * g, high, dot16(one[r].level + 4 * g, low, 0));
+      sum[r] += scaled<C>(one[r].scale[g], one[r].offset[g], dot, group.x, group.y);
+    }
+  }
 }
 
 }  // namespace pare::cuda

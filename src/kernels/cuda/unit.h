@@ -9,6 +9,7 @@
 //   kZero                     what is subtracted from levels; 0 if they are signed
 //   kOffsets                  whether offsets are anything but 0
 //   column(unit, group)       of the block: where each of the two groups begins
+//   kOneScale                 (if there) a unit is 32 neighbouring columns with one scale
 //   unpack(block, unit, books, out)
 //
 // value[c] = scale[g] * (level[c] - kZero) + offset[g], with c / 16 = g in {0, 1}; levels are
@@ -58,8 +59,10 @@ struct PlainColumns {
     return unit * kUnitColumns + group * kGroupColumns;
   }
 };
-// Bytes hold columns that are 32 apart, in two halves (Q4_K, Q5_K).
+// Bytes hold columns that are 32 apart, in two halves (Q4_K, Q5_K). Units 2 i and 2 i + 1 are 64
+// neighbouring columns: the first groups of both are 32 with one scale, and so are the second.
 struct NibbleColumns {
+  static constexpr bool kPairs = true;
   static PARE_HD int column(int unit, int group) {
     return (unit >> 1) * 64 + (unit & 1) * 16 + group * 32;
   }

@@ -51,21 +51,21 @@ struct Q3_K : PairColumns {
   }
 };
 
-// f16 d, f16 dmin and the 6-bit scales and minima of codecs/kquant_scales6.h, for groups g of 32.
-PARE_HD void scale6(const Words4& head, int g, float* scale, float* offset) {
+// f16 d, f16 dmin and the 6-bit scales and minima of codecs/kquant_scales6.h: those of groups 2 c
+// and 2 c + 1 of 32 columns.
+PARE_HD void scales6(const Words4& head, int c, Unit* out) {
+  const int shift = 16 * (c & 1);
+  const uint32_t first = head.w[1] >> shift, second = head.w[2] >> shift;
+  const uint32_t third = head.w[3] >> shift;
+  // Two codes at once, in the two lowest bytes.
+  const bool low = c < 2;
+  const uint32_t s = low ? first & 0x3f3fu : (third & 0x0f0fu) | (first >> 2 & 0x3030u);
+  const uint32_t m = low ? second & 0x3f3fu : (third >> 4 & 0x0f0fu) | (second >> 2 & 0x3030u);
   const float d = half_to_float(head.w[0] & 0xffffu), dmin = half_to_float(head.w[0] >> 16);
-  const int shift = 8 * (g & 3);
-  uint32_t s = head.w[1] >> shift, m = head.w[2] >> shift;
-  if (g < 4) {
-    s &= 63u;
-    m &= 63u;
-  } else {
-    const uint32_t low = head.w[3] >> shift;
-    s = (low & 15u) | (s >> 2 & 48u);
-    m = (low >> 4 & 15u) | (m >> 2 & 48u);
-  }
-  *scale = d * static_cast<float>(s);
-  *offset = -(dmin * static_cast<float>(m));
+  out->scale[0] = d * static_cast<float>(s & 255u);
+  out->scale[1] = d * static_cast<float>(s >> 8 & 255u);
+  out->offset[0] = -(dmin * static_cast<float>(m & 255u));
+  out->offset[1] = -(dmin * static_cast<float>(m >> 8 & 255u));
 }
 
 struct Q4_K : NibbleColumns {
@@ -76,10 +76,7 @@ struct Q4_K : NibbleColumns {
   template <typename P>
   static PARE_HD void unpack(const BlockOf<P>& b, int unit, const Books&, Unit* out) {
     unpack_nibbles(b.field[1] + 16 * unit, out);
-    const Words4 head = load16(b.field[0]);
-    for (int g = 0; g < 2; ++g) {
-      scale6(head, (unit & ~1) + g, &out->scale[g], &out->offset[g]);
-    }
+    scales6(load16(b.field[0]), unit >> 1, out);
   }
 };
 
@@ -92,12 +89,11 @@ struct Q5_K : NibbleColumns {
   static PARE_HD void unpack(const BlockOf<P>& b, int unit, const Books&, Unit* out) {
     unpack_nibbles(b.field[2] + 16 * unit, out);
     const Words4 high = load16(b.field[1] + 16 * (unit & 1));
-    const Words4 head = load16(b.field[0]);
+    scales6(load16(b.field[0]), unit >> 1, out);
     for (int g = 0; g < 2; ++g) {
       for (int i = 0; i < 4; ++i) {
         out->level[4 * g + i] |= (high.w[i] >> ((unit & ~1) + g) & 0x01010101u) << 4;
       }
-      scale6(head, (unit & ~1) + g, &out->scale[g], &out->offset[g]);
     }
   }
 };
@@ -129,6 +125,7 @@ struct Q6_K {
 
 struct IQ4_XS : PlainColumns {
   static constexpr CodecId kId = CodecId::kIQ4_XS;
+  static constexpr bool kOneScale = true;
   static constexpr int kBlockLen = 256, kZero = 0;
   static constexpr bool kOffsets = false;
   PARE_FIELDS({0, 8}, {8, 128});
@@ -161,6 +158,7 @@ struct TQ2_0 : PairColumns {
 
 struct TQ1_0 : PlainColumns {
   static constexpr CodecId kId = CodecId::kTQ1_0;
+  static constexpr bool kOneScale = true;
   static constexpr int kBlockLen = 256, kZero = 1;
   static constexpr bool kOffsets = false;
   PARE_FIELDS({0, 48}, {48, 4}, {52, 2});

@@ -17,6 +17,7 @@ PARE_HD float lattice_scale(float d, uint32_t code, float factor) {
 
 struct IQ2_XXS : PlainColumns {
   static constexpr CodecId kId = CodecId::kIQ2_XXS;
+  static constexpr bool kOneScale = true;
   static constexpr int kBlockLen = 256, kZero = 0;
   static constexpr bool kOffsets = false;
   PARE_FIELDS({0, 2}, {2, 64});
@@ -74,6 +75,7 @@ struct IQ2_S : PlainColumns {
 
 struct IQ3_XXS : PlainColumns {
   static constexpr CodecId kId = CodecId::kIQ3_XXS;
+  static constexpr bool kOneScale = true;
   static constexpr int kBlockLen = 256, kZero = 0;
   static constexpr bool kOffsets = false;
   PARE_FIELDS({0, 2}, {2, 64}, {66, 32});
@@ -92,6 +94,7 @@ struct IQ3_XXS : PlainColumns {
 
 struct IQ3_S : PlainColumns {
   static constexpr CodecId kId = CodecId::kIQ3_S;
+  static constexpr bool kOneScale = true;
   static constexpr int kBlockLen = 256, kZero = 0;
   static constexpr bool kOffsets = false;
   PARE_FIELDS({0, 2}, {2, 64}, {66, 8}, {74, 32}, {106, 4});
@@ -123,6 +126,7 @@ PARE_HD void put_iq1(const uint8_t* entry, bool down, int place, Unit* out) {
 
 struct IQ1_S : PlainColumns {
   static constexpr CodecId kId = CodecId::kIQ1_S;
+  static constexpr bool kOneScale = true;
   static constexpr int kBlockLen = 256, kZero = 0;
   static constexpr bool kOffsets = false;
   PARE_FIELDS({0, 2}, {2, 32}, {34, 16});

@@ -46,6 +46,7 @@ PARE_HD Bytes16 fp4_levels() { return {{0x03020100u, 0x0c080604u, 0xfdfeff00u, 0
 
 struct Q4_0 : PlainColumns {
   static constexpr CodecId kId = CodecId::kQ4_0;
+  static constexpr bool kOneScale = true;
   static constexpr int kBlockLen = 32, kZero = 8;
   static constexpr bool kOffsets = false;
   PARE_FIELDS({0, 2}, {2, 16});
@@ -58,6 +59,7 @@ struct Q4_0 : PlainColumns {
 
 struct Q4_1 : PlainColumns {
   static constexpr CodecId kId = CodecId::kQ4_1;
+  static constexpr bool kOneScale = true;
   static constexpr int kBlockLen = 32, kZero = 0;
   static constexpr bool kOffsets = true;
   PARE_FIELDS({0, 4}, {4, 16});
@@ -71,6 +73,7 @@ struct Q4_1 : PlainColumns {
 
 struct Q5_0 : PlainColumns {
   static constexpr CodecId kId = CodecId::kQ5_0;
+  static constexpr bool kOneScale = true;
   static constexpr int kBlockLen = 32, kZero = 16;
   static constexpr bool kOffsets = false;
   PARE_FIELDS({0, 2}, {2, 4}, {6, 16});
@@ -84,6 +87,7 @@ struct Q5_0 : PlainColumns {
 
 struct Q5_1 : PlainColumns {
   static constexpr CodecId kId = CodecId::kQ5_1;
+  static constexpr bool kOneScale = true;
   static constexpr int kBlockLen = 32, kZero = 0;
   static constexpr bool kOffsets = true;
   PARE_FIELDS({0, 4}, {4, 4}, {8, 16});
@@ -98,6 +102,7 @@ struct Q5_1 : PlainColumns {
 
 struct Q8_0 : PlainColumns {
   static constexpr CodecId kId = CodecId::kQ8_0;
+  static constexpr bool kOneScale = true;
   static constexpr int kBlockLen = 32, kZero = 0;
   static constexpr bool kOffsets = false;
   PARE_FIELDS({0, 2}, {2, 32});
@@ -113,6 +118,7 @@ struct Q8_0 : PlainColumns {
 
 struct IQ4_NL : PlainColumns {
   static constexpr CodecId kId = CodecId::kIQ4_NL;
+  static constexpr bool kOneScale = true;
   static constexpr int kBlockLen = 32, kZero = 0;
   static constexpr bool kOffsets = false;
   PARE_FIELDS({0, 2}, {2, 16});
@@ -125,6 +131,7 @@ struct IQ4_NL : PlainColumns {
 
 struct MXFP4 : PlainColumns {
   static constexpr CodecId kId = CodecId::kMXFP4;
+  static constexpr bool kOneScale = true;
   static constexpr int kBlockLen = 32, kZero = 0;
   static constexpr bool kOffsets = false;
   PARE_FIELDS({0, 1}, {1, 16});
@@ -164,6 +171,7 @@ struct NVFP4 : PlainColumns {
 
 struct Q1_0 : PlainColumns {
   static constexpr CodecId kId = CodecId::kQ1_0;
+  static constexpr bool kOneScale = true;
   static constexpr int kBlockLen = 128, kZero = 1;
   static constexpr bool kOffsets = false;
   PARE_FIELDS({0, 2}, {2, 16});
@@ -177,6 +185,7 @@ struct Q1_0 : PlainColumns {
 
 struct Q2_0 : PlainColumns {
   static constexpr CodecId kId = CodecId::kQ2_0;
+  static constexpr bool kOneScale = true;
   static constexpr int kBlockLen = 64, kZero = 1;
   static constexpr bool kOffsets = false;
   PARE_FIELDS({0, 2}, {2, 16});

@@ -29,6 +29,7 @@ class TestStream {
     int major = 0;
     cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, 0);
     cudaDeviceGetAttribute(&stream.processors, cudaDevAttrMultiProcessorCount, 0);
+    cudaDeviceGetAttribute(&stream.shared_memory, cudaDevAttrMaxSharedMemoryPerBlockOptin, 0);
     stream.overlap = cuda::kernels_can_overlap(major);
   }
   void wait() {
