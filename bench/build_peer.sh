@@ -24,9 +24,18 @@ if [ ! -d "$dir/llama_cpp_python-$version" ]; then
     --dest "$dir" "llama-cpp-python==$version"
   tar -xzf "$dir/llama_cpp_python-$version.tar.gz" -C "$dir"
 fi
+# llama.cpp's AMX kernels use tiles without asking the system for them and die, so where the CPU
+# has AMX it is built for AVX-512.
+cpu=()
+if grep -q amx_tile /proc/cpuinfo; then
+  cpu=(-DGGML_NATIVE=OFF)
+  for set in AVX AVX2 FMA F16C BMI2 AVX512 AVX512_VBMI AVX512_VNNI AVX512_BF16; do
+    cpu+=("-DGGML_$set=ON")
+  done
+fi
 cmake -S "$dir/llama_cpp_python-$version/vendor/llama.cpp" -B "$dir/build" \
   -DCMAKE_BUILD_TYPE=Release -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_SERVER=OFF \
-  -DLLAMA_OPENSSL=OFF
+  -DLLAMA_OPENSSL=OFF "${cpu[@]}"
 # shellcheck disable=SC2086
 cmake --build "$dir/build" --parallel "$(nproc)" --target $tools
 complete

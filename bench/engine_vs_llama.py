@@ -50,6 +50,12 @@ def pare_bench(binary: pathlib.Path, model: pathlib.Path, args: argparse.Namespa
     return {key: found[name] for key, name in names.items() if name in found}
 
 
+def start(command: list, log: pathlib.Path) -> dict:
+    """A whole process that loads the model and answers with one token."""
+    done = peer.run(command, log)
+    return {"process_seconds": done.seconds, "process_peak_bytes": done.peak_bytes}
+
+
 def measure(args: argparse.Namespace, programs: dict, model: pathlib.Path) -> dict:
     """Medians by program: {"pare": {...}, ...}."""
     runs: dict[str, list[dict]] = {name: [] for name in programs}
@@ -80,12 +86,25 @@ def main() -> int:
     parser.add_argument("--results", type=pathlib.Path,
                         default=peer.ROOT / "bench" / "results" / "engine.json")
     args = parser.parse_args()
-    programs = {"pare": lambda m: pare_bench(args.pare, m, args),
-                "llama.cpp": lambda m: llama_bench(args.llama_bin / "llama-bench", m, args)}
+    log = args.work / "logs" / "start.log"
+
+    def pare(model: pathlib.Path) -> dict:
+        return pare_bench(args.pare, model, args) | start(
+            [args.pare, "run", model, "-p", "a", "--max-tokens", 1, "--threads", args.threads], log)
+
+    def llama(folder: pathlib.Path, *options: str):
+        bench = folder / "llama-bench"
+        def run(model: pathlib.Path) -> dict:
+            found = llama_bench(bench, model, args)
+            return found and found | start([bench, "-m", model, "-t", args.threads, "-p", 1, "-n",
+                                            0, "-r", 1, *options], log)
+        return run
+
+    programs = {"pare": pare, "llama.cpp": llama(args.llama_bin, "--no-warmup")}
     if args.ik_bin:
-        programs["ik_llama.cpp"] = lambda m: llama_bench(args.ik_bin / "llama-bench", m, args)
+        programs["ik_llama.cpp"] = llama(args.ik_bin, "--warmup", "0")
     args.work.mkdir(parents=True, exist_ok=True)
-    results = peer.Results(args.results, ("type", "threads", "prefill", "depth"))
+    results = peer.Results(args.results, ("type", "threads", "prefill", "depth", "cpu_level"))
     for name in args.types.split(","):
         model = args.work / f"engine-{name}.gguf"
         random_gguf.make(args.source_gguf, model, name)

@@ -59,7 +59,7 @@ def quality(records: list[dict]) -> str:
 
 
 def truth(records: list[dict]) -> str:
-    rows = [[r["twin"], r["type"], *(f"{r[p]['kl']:.5f} ± {r[p]['kl_error']:.5f}"
+    rows = [[r["twin"], r["type"], r["cpu_level"], *(f"{r[p]['kl']:.5f} ± {r[p]['kl_error']:.5f}"
                                      for p in ("llama.cpp", "pare")),
              f"{r['pare']['kl'] / r['llama.cpp']['kl']:.3f}",
              *(f"{r[p]['same_top']:.1f} %" for p in ("llama.cpp", "pare"))] for r in records]
@@ -67,7 +67,7 @@ def truth(records: list[dict]) -> str:
             "Mean KL divergence of running a file, activations rounded to bytes, from the same file "
             "dequantized to F32: llama.cpp's run from llama.cpp's, pare's from pare's, on the same "
             "text. `bench/truth_vs_llama.py`.\n\n"
-            + table(["model", "type", "llama.cpp", "pare", "ratio", "llama.cpp: same top-1",
+            + table(["model", "type", "pare's kernels", "llama.cpp", "pare", "ratio", "llama.cpp: same top-1",
                      "pare: same top-1"], rows))
 
 
@@ -97,7 +97,9 @@ def engine(records: list[dict]) -> str:
              "A random Llama of 1.1 B parameters whose matrices are all of one type, in tokens per "
              "second; ratios are of pare to the other. Programs take turns; medians. *Read* is "
              "what pare reads while it decodes, and its share of what the machine's threads read "
-             "from an array, best of the same runs (both vary by a third on this machine). "
+             "from an array, best of the same runs (both vary by a third on this machine). *Start* "
+             "is a process that loads the model and answers with one token: its time, and its peak "
+             "memory beyond the weights. "
              "`bench/engine_vs_llama.py`.\n"]
     return "\n".join(parts + [by_machine(records, engine_of_machine)])
 
@@ -105,12 +107,14 @@ def engine(records: list[dict]) -> str:
 def engine_of_machine(records: list[dict]) -> str:
     parts = []
     def test(r: dict) -> tuple:
-        return r["depth"], r["prefill"], r["decode"], -r["repeats"], r["threads"]
+        return (r["cpu_level"] != "best", r["cpu_level"], r["depth"], r["prefill"], r["decode"],
+                -r["repeats"], r["threads"])
 
-    for depth, prefill, decode, minus_rounds, threads in sorted(set(map(test, records))):
+    for kind_of_test in sorted(set(map(test, records))):
+        _, level, depth, prefill, decode, minus_rounds, threads = kind_of_test
         rows = []
         for r in records:
-            if test(r) != (depth, prefill, decode, minus_rounds, threads):
+            if test(r) != kind_of_test:
                 continue
             ours, row = r["programs"]["pare"], [r["type"]]
             for kind in ("prefill", "decode"):
@@ -124,12 +128,19 @@ def engine_of_machine(records: list[dict]) -> str:
                         row.append(f"{theirs:.1f} ({ours[kind] / theirs:.2f})")
             row.append(f"{ours['read'] / 1e9:.1f} GB/s, {100 * ours['read'] / ours['machine']:.0f} %"
                        if "read" in ours else "")
+            row.append(", ".join(
+                f"{r['programs'][name]['process_seconds']:.2f} s, "
+                f"{(r['programs'][name]['process_peak_bytes'] - ours['weight_bytes']) / MIB:.0f} MiB"
+                for name in ("pare", "llama.cpp")
+                if "process_seconds" in r["programs"].get(name, {})))
             rows.append(row)
-        parts.append(f"{prefill} tokens of prefill, {decode} of decode"
+        parts.append(("" if level == "best" else f"pare held to {level}: ")
+                     + f"{prefill} tokens of prefill, {decode} of decode"
                      + (f", after {depth} tokens" if depth else "")
                      + f", {threads} threads, rounds: {-minus_rounds}:\n\n")
         parts.append(table(["type", "prefill: pare", "llama.cpp", "ik_llama.cpp", "decode: pare",
-                            "llama.cpp", "ik_llama.cpp", "read"], rows) + "\n")
+                            "llama.cpp", "ik_llama.cpp", "read", "start: pare, llama.cpp"],
+                           rows) + "\n")
     return "".join(parts).rstrip("\n") + "\n"
 
 

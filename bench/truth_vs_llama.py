@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -45,7 +46,7 @@ def main() -> int:
                         default=peer.ROOT / "bench" / "results" / "truth.json")
     args = parser.parse_args()
     llama = peer.Llama(args.llama_bin, args.work / "logs", args.threads)
-    results = peer.Results(args.results, ("twin", "type"))
+    results = peer.Results(args.results, ("twin", "type", "cpu_level"))
     for case in args.cases.split(","):
         twin, file_type = case.split(":")
         model, floats = (args.work / f"truth-{twin}-{file_type}{end}.gguf" for end in ("", "-f32"))
@@ -55,6 +56,7 @@ def main() -> int:
         llama.quantize(model, floats, "F32")
         llama.base_logits(floats, args.text, base, args.chunks)
         record = {"twin": twin, "type": file_type, "chunks": args.chunks,
+                  "cpu_level": os.environ.get("PARE_CPU", "best"),
                   "llama.cpp": llama.divergence(model, args.text, base),
                   "pare": pare_run(args, model, floats)}
         for path in (model, floats, base):

@@ -98,6 +98,9 @@ function(pare_library name)
   endforeach()
 endfunction()
 
+# What the labels unit and fuzz run, without the command line.
+add_custom_target(unit_tests)
+
 # pare_test(NAME SOURCES ... LINK ... [LABELS ...]): a GoogleTest program; each case is a test.
 function(pare_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LINK;LABELS" ${ARGN})
@@ -105,6 +108,9 @@ function(pare_test name)
     set(ARG_LABELS unit)
   endif()
   add_executable(${name} ${ARG_SOURCES})
+  if(NOT ARG_LABELS STREQUAL gpu)
+    add_dependencies(unit_tests ${name})
+  endif()
   target_link_libraries(${name} PRIVATE pare_options ${ARG_LINK} fmt::fmt
     nlohmann_json::nlohmann_json GTest::gtest_main GTest::gmock)
   target_compile_definitions(${name} PRIVATE PARE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")

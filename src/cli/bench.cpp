@@ -3,9 +3,9 @@
 #include <algorithm>
 
 #include "base/rng.h"
-#include "kernels/read_bandwidth.h"
 #include "cli/native_session.h"
 #include "cli/verb.h"
+#include "kernels/read_bandwidth.h"
 
 namespace pare::cli {
 namespace {
@@ -207,11 +207,11 @@ Status bench(const Args& args) {
   }
   if (!args.common.json) {
     print_text(subjects, args, bandwidth);
-    fmt::print("\nmedian of {} runs on {}; {} {:.1f} GB/s\n", args.repeat,
-               on_device == nullptr ? fmt::format("{} threads", pool.threads())
-                                    : on_device->device().name,
-               on_device == nullptr ? "the machine reads" : "a copy there reads and writes",
-               bandwidth / 1e9);
+    fmt::print(
+        "\nmedian of {} runs on {}; {} {:.1f} GB/s\n", args.repeat,
+        on_device == nullptr ? fmt::format("{} threads", pool.threads()) : on_device->device().name,
+        on_device == nullptr ? "the machine reads" : "a copy there reads and writes",
+        bandwidth / 1e9);
     return {};
   }
   nlohmann::ordered_json json = to_json(subjects[0], args);

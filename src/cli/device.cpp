@@ -30,9 +30,10 @@ int device_index(const std::string& name) {
 
 Status no_library(const Status& why) {
   if (why.code() != StatusCode::kUnsupported) return why;
-  return unsupported("libpare_cuda, the part of pare for NVIDIA GPUs, cannot be loaded ({}); build "
-                     "with -DPARE_CUDA=ON and nvcc installed",
-                     why.message());
+  return unsupported(
+      "libpare_cuda, the part of pare for NVIDIA GPUs, cannot be loaded ({}); build "
+      "with -DPARE_CUDA=ON and nvcc installed",
+      why.message());
 }
 
 }  // namespace
@@ -55,8 +56,7 @@ Result<std::vector<DeviceInfo>> find_devices() {
 
 Result<std::shared_ptr<const DeviceModel>> load_on_device(std::shared_ptr<const NativeModel> model,
                                                           const DeviceChoice& choice,
-                                                          int64_t context, CodecId kv,
-                                                          bool quiet) {
+                                                          int64_t context, CodecId kv, bool quiet) {
   const std::shared_ptr<const DeviceModel> none;
   const bool automatic = choice.device == "auto";
   const int index = automatic ? 0 : device_index(choice.device);
@@ -75,11 +75,10 @@ Result<std::shared_ptr<const DeviceModel>> load_on_device(std::shared_ptr<const 
     if (automatic) return none;
     return no_library(accelerator.status()).with_context("--device " + choice.device);
   }
-  auto loaded = (*accelerator)
-                    ->load(std::move(model), {.device = index,
-                                              .blocks = choice.gpu_layers,
-                                              .context = context,
-                                              .kv = kv});
+  auto loaded =
+      (*accelerator)
+          ->load(std::move(model),
+                 {.device = index, .blocks = choice.gpu_layers, .context = context, .kv = kv});
   if (loaded.ok() || !automatic) return loaded;
   // Asked for a part that does not fit: not silently something else.
   if (choice.gpu_layers > 0) return loaded;

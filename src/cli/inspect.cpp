@@ -259,10 +259,8 @@ void print_devices(bool json) {
   }
   if (!devices.ok()) lines = fmt::format("no GPU: {}\n", devices.status().message());
   if (json) {
-    Json out = {{"level", cpu_level_name(level)},
-                {"levels", levels},
-                {"kernels", kernels},
-                {"gpus", gpus}};
+    Json out = {
+        {"level", cpu_level_name(level)}, {"levels", levels}, {"kernels", kernels}, {"gpus", gpus}};
     if (!devices.ok()) out["no_gpu"] = devices.status().message();
     print_json(out);
   } else {

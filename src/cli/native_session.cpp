@@ -34,8 +34,8 @@ Result<MadeSession> make_session(std::shared_ptr<const NativeModel> model,
   if (session.context == 0) {
     session.context = std::min(kDefaultContext, model->desc().hparams.n_context);
   }
-  PARE_ASSIGN_OR_RETURN(
-      session.device, load_on_device(model, options.device, session.context, session.kv, quiet));
+  PARE_ASSIGN_OR_RETURN(session.device,
+                        load_on_device(model, options.device, session.context, session.kv, quiet));
   MadeSession made{nullptr, session.device};
   PARE_ASSIGN_OR_RETURN(made.session, Session::create(std::move(model), pool, session));
   return made;

@@ -154,9 +154,8 @@ Status run(const Args& args) {
     options.device.gpu_layers = -1;  // said of the large one
     PARE_ASSIGN_OR_RETURN(draft, make_session(small, options, pool, quiet));
   }
-  PARE_ASSIGN_OR_RETURN(
-      const auto generator,
-      Generator::create(std::move(made.session), tokenizer, std::move(draft.session)));
+  PARE_ASSIGN_OR_RETURN(const auto generator, Generator::create(std::move(made.session), tokenizer,
+                                                                std::move(draft.session)));
   const double load_seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return args.has_prompt ? run_once(args, *generator, load_seconds)

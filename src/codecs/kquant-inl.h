@@ -201,14 +201,15 @@ struct TableRounder {
     *above = hn::GatherIndex(d, kCells.level + 1, c);
 #else
     // Two tables of 16 bytes. Bytes 1 and 3 of a lane look up the cell and the next; a byte with
-    // its highest bit set looks up 0, so that adding 112 or 240 leaves each table its own cells.
-    // The last cell has no border: its own level stands for the next one's.
+    // its highest bit set looks up 0, so that adding 112 or 240 leaves each table its own cells
+    // (other bits above the lowest four count on some CPUs and are taken away). The last cell has
+    // no border: its own level stands for the next one's.
     const hn::Repartition<int8_t, Floats> di8;
     const auto next = hn::Min(hn::Add(c, hn::Set(di, 1)), hn::Set(di, 31));
     const auto bytes = hn::Or(hn::ShiftLeft<8>(c), hn::ShiftLeft<24>(next));
     const auto in_table = [&](const int8_t* table, uint32_t mark) HWY_ATTR {
-      const auto index = hn::BitCast(
-          di8, hn::Add(bytes, hn::Set(di, static_cast<int32_t>((mark << 8) | (mark << 24)))));
+      const auto marked = hn::Add(bytes, hn::Set(di, static_cast<int32_t>(mark << 8 | mark << 24)));
+      const auto index = hn::And(hn::BitCast(di8, marked), hn::Set(di8, static_cast<int8_t>(0x8f)));
       return hn::BitCast(di, hn::TableLookupBytesOr0(hn::LoadDup128(di8, table), index));
     };
     const auto found = hn::Or(in_table(kCells.bytes, 0x70), in_table(kCells.bytes + 16, 0xf0));

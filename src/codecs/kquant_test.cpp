@@ -1,7 +1,6 @@
 // What the K-quants and their 4-bit relatives promise beyond every codec's duties
 // (codec_table_test.cpp): the same bytes from every SIMD target, and how good the fit is.
 #include <gtest/gtest.h>
-#include <hwy/targets.h>
 
 #include <algorithm>
 #include <cmath>
@@ -12,6 +11,7 @@
 #include "base/rng.h"
 #include "codecs/codec.h"
 #include "codecs/codec_test_util.h"
+#include "codecs/simd_targets.h"
 
 namespace pare {
 namespace {
@@ -25,7 +25,7 @@ struct Case {
 
 class KQuant : public testing::TestWithParam<Case> {
  protected:
-  ~KQuant() override { hwy::SetSupportedTargetsForTest(0); }
+  ~KQuant() override { limit_simd(""); }
   const Codec& c = *find_codec(GetParam().name);
 };
 
@@ -56,8 +56,8 @@ TEST_P(KQuant, TheBytesArePinned) {
   const std::vector<float> x = plain_row(rng, 16384);
   std::vector<float> w(x.size());
   for (float& v : w) v = static_cast<float>(rng.uniform() * rng.uniform());
-  for (int64_t target : hwy::SupportedAndGeneratedTargets()) {
-    hwy::SetSupportedTargetsForTest(target);
+  for (const std::string& target : simd_targets()) {
+    limit_simd(target);
     Hasher hasher;
     for (const float* importance :
          {static_cast<const float*>(nullptr), static_cast<const float*>(w.data())}) {
@@ -66,7 +66,7 @@ TEST_P(KQuant, TheBytesArePinned) {
       const std::vector<float> y = decode(c, bytes, x.size());
       hasher.add(std::as_bytes(std::span(y)));
     }
-    EXPECT_EQ(hasher.hex(), GetParam().digest) << hwy::TargetName(target);
+    EXPECT_EQ(hasher.hex(), GetParam().digest) << target;
   }
 }
 

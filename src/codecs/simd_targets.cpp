@@ -5,6 +5,15 @@
 #include <cstdint>
 
 namespace pare {
+
+#if defined(HWY_COMPILE_ONLY_STATIC)
+
+// One target, and nothing to choose.
+std::vector<std::string> simd_targets() { return {hwy::TargetName(HWY_TARGET)}; }
+void limit_simd(const std::string&) {}
+
+#else
+
 namespace {
 
 // Highway orders targets by bit: the lower, the better. Those that this build has code for.
@@ -33,5 +42,7 @@ void limit_simd(const std::string& name) {
   hwy::SetSupportedTargetsForTest(allowed);
   hwy::GetChosenTarget().Update(hwy::SupportedTargets());
 }
+
+#endif
 
 }  // namespace pare

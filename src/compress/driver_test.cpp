@@ -11,27 +11,10 @@
 #include "base/rng.h"
 #include "codecs/codec.h"
 #include "compress/verify.h"
+#include "tensor/test_support.h"
 
 namespace pare {
 namespace {
-
-// Tensors of floats in memory.
-class FloatSource final : public TensorSource {
- public:
-  void add(std::string name, Shape shape, std::vector<float> values) {
-    infos_.push_back({std::move(name), shape, CodecId::kF32, values.size() * 4});
-    values_.push_back(std::move(values));
-  }
-  std::span<const TensorInfo> tensors() const override { return infos_; }
-  Result<PackedTensor> read(size_t index) const override {
-    return PackedTensor{CodecId::kF32, infos_[index].shape,
-                        std::as_bytes(std::span(values_[index])), nullptr};
-  }
-  std::vector<std::vector<float>> values_;
-
- private:
-  std::vector<TensorInfo> infos_;
-};
 
 // Round to nearest in two pieces per tensor, so that a run can end within one.
 class PiecewiseEncoder final : public Encoder {

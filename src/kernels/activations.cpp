@@ -27,6 +27,7 @@ void Activations::assign(const float* x, int64_t tokens, int64_t columns, int64_
   stride_ = stride;
   has_rows_ = has_tile_sum_ = has_tile_sum16_ = false;
   int8_tile_ = float_tile_ = start_len_ = 0;
+  bf16_parts_ = 0;
 }
 
 Int8Rows Activations::int8_rows(ThreadPool& pool) {
@@ -203,6 +204,46 @@ const float* Activations::float_tiles(const Core& core, ThreadPool& pool) {
   });
   float_tile_ = n;
   return all;
+}
+
+Bf16Tiles Activations::Bf16View::at(int64_t token, int64_t tokens, int64_t column) const {
+  Bf16Tiles tiles = all_;
+  tiles.x += token / Bf16Core::kTokens * tiles.tile_stride + column * Bf16Core::kTokens;
+  tiles.tokens = tokens;
+  return tiles;
+}
+
+Activations::Bf16View Activations::bf16_tiles(const Bf16Core& core, int parts, ThreadPool& pool) {
+  constexpr int64_t kTokens = Bf16Core::kTokens, kColumns = Bf16Core::kColumns;
+  const int64_t columns = (columns_ + kColumns - 1) / kColumns * kColumns;
+  const int64_t count = tiles(kTokens), tile_stride = kTokens * columns;
+  const int64_t part_stride = count * tile_stride;
+  uint16_t* all = tile_bf16_.reserve(size(parts * part_stride));
+  if (bf16_parts_ < parts) {
+    for_each(pool, count, [&](size_t index) {
+      const auto tile = static_cast<int64_t>(index);
+      thread_local AlignedBuffer<uint16_t> buffer;
+      uint16_t* rows = buffer.reserve(size(parts * tile_stride));
+      for (int64_t i = 0; i < kTokens; ++i) {
+        uint16_t* out = rows + i * columns;
+        if (const int64_t t = tile * kTokens + i; t < tokens_) {
+          core.from_floats(row(t), columns_, parts, out, kColumns, tile_stride);
+        } else {
+          for (int p = 0; p < parts; ++p) {
+            std::fill_n(out + p * tile_stride, columns, uint16_t{0});
+          }
+        }
+      }
+      for (int p = 0; p < parts; ++p) {
+        core.interleave(rows + p * tile_stride, columns, columns,
+                        all + p * part_stride + tile * tile_stride);
+      }
+    });
+    bf16_parts_ = parts;
+  }
+  Bf16View view;
+  view.all_ = {all, tokens_, tile_stride, part_stride, parts};
+  return view;
 }
 
 }  // namespace pare

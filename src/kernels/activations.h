@@ -43,6 +43,18 @@ class Activations {
   // Tiles of floats: [tiles][columns][core.tile_tokens].
   const float* float_tiles(const Core& core, ThreadPool& pool);
 
+  // In bfloat16 of one part or two, from any multiple of Bf16Core::kTokens tokens and kColumns
+  // columns.
+  class Bf16View {
+   public:
+    Bf16Tiles at(int64_t token, int64_t tokens, int64_t column) const;
+
+   private:
+    friend class Activations;
+    Bf16Tiles all_;
+  };
+  Bf16View bf16_tiles(const Bf16Core& core, int parts, ThreadPool& pool);
+
  private:
   int64_t tiles(int64_t tile_tokens) const { return (tokens_ + tile_tokens - 1) / tile_tokens; }
   void make_tiles(const Core& core, ThreadPool& pool);
@@ -71,6 +83,8 @@ class Activations {
   bool has_tile_sum_ = false, has_tile_sum16_ = false;
   AlignedBuffer<float> tile_sum_, tile_sum16_;
   AlignedBuffer<float> tile_x_;
+  int bf16_parts_ = 0;  // that were made
+  AlignedBuffer<uint16_t> tile_bf16_;
 };
 
 }  // namespace pare

@@ -4,7 +4,8 @@ namespace pare {
 
 const Core& core(CpuLevel level) {
 #if defined(__x86_64__)
-  if (level == CpuLevel::kAvx512 || level == CpuLevel::kAmx) return avx512_core();
+  if (level == CpuLevel::kAmx) return amx_core();
+  if (level == CpuLevel::kAvx512) return avx512_core();
   if (level == CpuLevel::kAvx2) return avx2_core();
 #elif defined(__aarch64__)
   if (level == CpuLevel::kNeon) return neon_core();

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 
+#include "kernels/bf16_core.h"
 #include "kernels/cpu.h"
 #include "kernels/planar.h"
 
@@ -83,6 +84,9 @@ struct Core {
   void (*interleave_floats)(const float* rows, int64_t row_stride, int64_t columns, float* out);
   void (*many_floats)(const float* panel, int64_t columns, const float* tile, int64_t tokens,
                       const Output&);
+
+  // Takes the place of panels and tiles where it is there.
+  const Bf16Core* bf16 = nullptr;
 };
 
 // The core of a level.
@@ -91,6 +95,7 @@ const Core& core(CpuLevel level);
 // What core.cpp chooses from.
 const Core& ref_core();
 const Core& avx512_core();
+const Core& amx_core();
 const Core& avx2_core();
 const Core& neon_core();
 

@@ -18,6 +18,8 @@
 HWY_PUSH_ATTRIBUTES("avx2,bmi,bmi2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")
 #define PARE_INLINE static inline __attribute__((always_inline))
 
+#include "kernels/transpose_avx512.h"
+
 namespace pare {
 namespace {
 
@@ -125,41 +127,14 @@ Core::Few choose_few(const PlanarForm& form) {
 
 // --- many tokens ---
 
-// 16 rows of 16 words, `stride` words apart, as columns.
-PARE_INLINE void transpose(const uint32_t* in, int64_t stride, uint32_t* out) {
-  __m512i a[16], b[16];
-#pragma GCC unroll 16
-  for (int r = 0; r < 16; ++r) a[r] = _mm512_loadu_si512(in + r * stride);
-#pragma GCC unroll 8
-  for (int r = 0; r < 16; r += 2) {
-    b[r] = _mm512_unpacklo_epi32(a[r], a[r + 1]);
-    b[r + 1] = _mm512_unpackhi_epi32(a[r], a[r + 1]);
-  }
-#pragma GCC unroll 4
-  for (int r = 0; r < 16; r += 4) {
-    a[r] = _mm512_unpacklo_epi64(b[r], b[r + 2]);
-    a[r + 1] = _mm512_unpackhi_epi64(b[r], b[r + 2]);
-    a[r + 2] = _mm512_unpacklo_epi64(b[r + 1], b[r + 3]);
-    a[r + 3] = _mm512_unpackhi_epi64(b[r + 1], b[r + 3]);
-  }
-  // a[4 i + c]: in its quarter k, column 4 k + c of rows 4 i .. 4 i + 3.
-#pragma GCC unroll 4
-  for (int c = 0; c < 4; ++c) {
-    const __m512i low01 = _mm512_shuffle_i32x4(a[c], a[4 + c], 0x88);
-    const __m512i high01 = _mm512_shuffle_i32x4(a[c], a[4 + c], 0xdd);
-    const __m512i low23 = _mm512_shuffle_i32x4(a[8 + c], a[12 + c], 0x88);
-    const __m512i high23 = _mm512_shuffle_i32x4(a[8 + c], a[12 + c], 0xdd);
-    _mm512_store_si512(out + 16 * c, _mm512_shuffle_i32x4(low01, low23, 0x88));
-    _mm512_store_si512(out + 16 * (8 + c), _mm512_shuffle_i32x4(low01, low23, 0xdd));
-    _mm512_store_si512(out + 16 * (4 + c), _mm512_shuffle_i32x4(high01, high23, 0x88));
-    _mm512_store_si512(out + 16 * (12 + c), _mm512_shuffle_i32x4(high01, high23, 0xdd));
-  }
-}
-
 void transpose_words(const void* in, int64_t row_bytes, int64_t words, void* out) {
   for (int64_t w = 0; w < words; w += 16) {
-    transpose(static_cast<const uint32_t*>(in) + w, row_bytes / 4,
-              static_cast<uint32_t*>(out) + w * kRows);
+    __m512i columns[16];
+    transpose(static_cast<const uint32_t*>(in) + w, row_bytes / 4, columns);
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; ++i) {
+      _mm512_store_si512(static_cast<uint32_t*>(out) + (w + i) * kRows, columns[i]);
+    }
   }
 }
 

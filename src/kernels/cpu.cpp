@@ -10,6 +10,10 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 #elif defined(__aarch64__) && defined(__linux__)
 #include <asm/hwcap.h>
 #include <sys/auxv.h>
@@ -44,6 +48,17 @@ uint64_t saved_states() {
   return static_cast<uint64_t>(high) << 32 | low;
 }
 
+// Asks the system for the registers of tiles, which it gives to a process only so: without, the
+// first tile instruction is the process's last.
+bool tiles_granted() {
+#if defined(__linux__)
+  constexpr int kRequestPermission = 0x1023, kTileData = 18;
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+#else
+  return false;
+#endif
+}
+
 std::vector<CpuLevel> detect() {
   std::vector<CpuLevel> levels = {CpuLevel::kRef};
   const auto add = [&](CpuLevel level) { levels.insert(levels.begin(), level); };
@@ -60,7 +75,9 @@ std::vector<CpuLevel> detect() {
                       has(seven.ecx, {11});                    // VNNI
   if (!avx512) return levels;
   add(CpuLevel::kAvx512);
-  const bool amx = (states & kTiles) == kTiles && has(seven.edx, {24, 25});  // TILE, INT8
+  const bool amx = (states & kTiles) == kTiles && has(seven.edx, {22, 24}) &&  // AMX-BF16, AMX-TILE
+                   has(cpuid(7, 1).eax, {5}) &&                                // AVX512_BF16
+                   tiles_granted();
   if (amx) add(CpuLevel::kAmx);
   return levels;
 }
@@ -117,8 +134,8 @@ std::span<const CpuLevel> cpu_levels() {
 
 bool cpu_has(CpuFeature feature) {
 #if defined(__x86_64__)
-  static const bool vbmi = has(cpuid(7, 0).ecx, {1}), bf16 = has(cpuid(7, 1).eax, {5});
-  return feature == CpuFeature::kVbmi ? vbmi : bf16;
+  static const bool vbmi = has(cpuid(7, 0).ecx, {1});
+  return feature == CpuFeature::kVbmi && vbmi;
 #else
   (void)feature;
   return false;

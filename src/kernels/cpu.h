@@ -11,7 +11,7 @@ enum class CpuLevel {
   kRef,     // plain C++
   kAvx2,    // AVX2, FMA, F16C, BMI2
   kAvx512,  // AVX-512 F, BW, DQ, VL, VNNI
-  kAmx,     // kAvx512 and AMX tiles of bytes
+  kAmx,     // kAvx512, its products of bfloat16, and AMX tiles of them
   kNeon,    // AArch64 with dot products
 };
 
@@ -27,7 +27,6 @@ CpuLevel cpu_level();
 // What some CPUs of level kAvx512 have beyond it.
 enum class CpuFeature {
   kVbmi,  // permutations of bytes
-  kBf16,  // products of bfloat16
 };
 bool cpu_has(CpuFeature feature);
 

@@ -16,13 +16,18 @@ Kernel select_kernel(CpuLevel level, CodecId id) {
 std::string describe_kernel(CpuLevel level, CodecId id) {
   const Kernel kernel = select_kernel(level, id);
   if (kernel.core == nullptr) return "none";
-  const std::string core_name = cpu_level_name(kernel.core->level);
-  if (kernel.unpacker == nullptr) return fmt::format("{}: floats", core_name);
-  const PlanarForm& form = kernel.unpacker->form;
-  std::string text = fmt::format("{}: bytes, scales of {}", core_name, form.scale_len);
-  if (form.offset_len != 0) text += fmt::format(", offsets of {}", form.offset_len);
-  text += fmt::format("; unpacked by {}", kernel.unpacker->name);
-  return kernel.dot == nullptr ? text : text + "; few tokens without unpacking";
+  std::string text = cpu_level_name(kernel.core->level);
+  if (kernel.unpacker == nullptr) {
+    text += ": floats";
+  } else {
+    const PlanarForm& form = kernel.unpacker->form;
+    text += fmt::format(": bytes, scales of {}", form.scale_len);
+    if (form.offset_len != 0) text += fmt::format(", offsets of {}", form.offset_len);
+    text += fmt::format("; unpacked by {}", kernel.unpacker->name);
+    if (kernel.dot != nullptr) text += "; few tokens without unpacking";
+  }
+  if (kernel.core->bf16 != nullptr) text += "; many tokens as bfloat16 in tiles";
+  return text;
 }
 
 }  // namespace pare

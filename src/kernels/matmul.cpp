@@ -3,8 +3,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "codecs/codec.h"
-#include "kernels/list.h"
+#include "kernels/matmul_task.h"
 
 namespace pare {
 namespace {
@@ -12,6 +11,7 @@ namespace {
 // Rows of a piece of work with many tokens: their panels stay in the second-level cache while all
 // tokens pass.
 constexpr int64_t kBlockRows = 64;
+constexpr int64_t kBlocksEach = 4;  // of a thread, so that all are done at the same time
 // Columns of such a panel: it and a tile of tokens share the first-level cache.
 constexpr int64_t kPanelColumns = 1024;
 // With few tokens, rows are handed out by so many.
@@ -28,39 +28,6 @@ struct Scratch {
 Scratch& scratch() {
   thread_local Scratch s;
   return s;
-}
-
-struct Task {
-  const PackedTensor& weight;
-  const Codec& codec;
-  Kernel kernel;
-  Activations& x;
-  const float* bias;
-  float* y;
-  int64_t y_stride;
-  ThreadPool& pool;
-  const Core& core = *kernel.core;
-  int64_t rows = weight.shape.rows(), columns = weight.shape.columns(), tokens = x.tokens();
-
-  const std::byte* packed(int64_t row, int64_t column) const {
-    return weight.bytes.data() + codec.row_bytes(row * columns + column);
-  }
-};
-
-int64_t round_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
-
-// Calls body(first row, row count) for pieces of at most `most` rows, multiples of `unit`; smaller
-// where there would not be enough pieces for the threads.
-template <class Body>
-void for_row_blocks(const Task& task, int64_t unit, int64_t most, const Body& body) {
-  const int64_t wanted = 4 * task.pool.threads();
-  const int64_t block = std::clamp(round_up(task.rows / wanted, unit), unit, most);
-  const int64_t blocks = (task.rows + block - 1) / block;
-  const auto run = [&](size_t i) {
-    const int64_t begin = static_cast<int64_t>(i) * block;
-    body(begin, std::min(block, task.rows - begin));
-  };
-  task.pool.parallel_for(static_cast<size_t>(blocks), run);
 }
 
 void unpack(const Task& task, const Unpacker& unpacker, int64_t row, int64_t column, int64_t count,
@@ -208,7 +175,7 @@ void many_tokens(const Task& task) {
   const Core::Many many = task.core.many(form);
   const int64_t panel_rows = task.core.panel_rows;
   constexpr int64_t kScales = kPanelColumns / 16;
-  for_row_blocks(task, panel_rows, kBlockRows, [&](int64_t begin, int64_t count) {
+  for_row_blocks(task, panel_rows, kBlockRows, kBlocksEach, [&](int64_t begin, int64_t count) {
     Scratch& s = scratch();
     PlanarPiece* pieces = s.pieces.reserve(static_cast<size_t>(panel_rows));
     uint8_t* level = s.level.reserve(kBlockRows * kPanelColumns);
@@ -238,7 +205,7 @@ void many_tokens(const Task& task) {
 void many_tokens_of_floats(const Task& task) {
   const float* x = task.x.float_tiles(task.core, task.pool);
   const int64_t panel_rows = task.core.panel_rows, tile_tokens = task.core.tile_tokens;
-  for_row_blocks(task, panel_rows, kBlockRows, [&](int64_t begin, int64_t count) {
+  for_row_blocks(task, panel_rows, kBlockRows, kBlocksEach, [&](int64_t begin, int64_t count) {
     Scratch& s = scratch();
     const auto panel_size = panel_rows * kFloatColumns;
     float* rows = s.floats.reserve(static_cast<size_t>(panel_size));
@@ -264,6 +231,9 @@ void many_tokens_of_floats(const Task& task) {
 
 // Up to so many tokens, rows are faster than panels.
 int64_t few_limit(const Kernel& kernel) {
+  if (const Bf16Core* bf16 = kernel.core->bf16) {
+    return kernel.unpacker != nullptr ? bf16->few_tokens : bf16->few_tokens_floats;
+  }
   if (kernel.float_dot != nullptr) return 2 * Dot::kTokens;
   return kernel.dot != nullptr ? Dot::kTokens : kernel.core->few_tokens;
 }
@@ -299,6 +269,8 @@ void matmul(std::span<const Product> products, Activations& x, ThreadPool& pool)
     if (task.tokens <= few_limit(kernel)) {
       const int64_t unit = few.empty() ? 0 : few.back().first_unit + few.back().units();
       few.push_back(few_tokens(task, unit));
+    } else if (kernel.core->bf16 != nullptr) {
+      many_tokens_bf16(task);
     } else {
       kernel.unpacker != nullptr ? many_tokens(task) : many_tokens_of_floats(task);
     }

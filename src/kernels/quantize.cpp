@@ -28,10 +28,14 @@ void quantize(const float* x, int64_t columns, int8_t* q, float* scale, int32_t*
     const float largest = hn::GetLane(hn::MaxOfLanes(d, most));
     const auto inverse = hn::Set(d, largest == 0.0f ? 0.0f : 127.0f / largest);
     *scale++ = largest / 127.0f;
+    const auto highest = hn::Set(d, 127.0f);
     for (size_t half = 0; half < 32; half += 16) {
       auto sum = hn::Zero(di);
       for (size_t i = half; i < half + 16; i += lanes) {
-        const auto v = hn::NearestInt(hn::Mul(hn::LoadU(d, x + i), inverse));
+        // x may hold NaN, and so small a largest that its inverse is infinite. The lesser of NaN
+        // and a number is the number.
+        const auto y = hn::Min(hn::Mul(hn::LoadU(d, x + i), inverse), highest);
+        const auto v = hn::NearestInt(hn::Max(y, hn::Neg(highest)));
         sum = hn::Add(sum, v);
         hn::StoreU(hn::DemoteTo(d8, v), d8, q + i);
       }

@@ -28,7 +28,16 @@ class Shape {
   int64_t operator[](int i) const { return dims_[static_cast<size_t>(i)]; }
   std::span<const int64_t> dims() const { return {dims_.data(), static_cast<size_t>(rank_)}; }
 
-  // The product of all extents. Readers have checked that it fits before a Shape is made.
+  // Whether the product of these extents can be counted, in any order: zeros are left out.
+  static bool countable(std::span<const int64_t> dims) {
+    int64_t n = 1;
+    for (int64_t d : dims) {
+      if (d != 0 && __builtin_mul_overflow(n, d, &n)) return false;
+    }
+    return true;
+  }
+
+  // The product of all extents. Readers have checked that it is countable before a Shape is made.
   int64_t elements() const {
     int64_t n = 1;
     for (int64_t d : dims()) n *= d;

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Builds the kernels and their tests for AArch64 and runs them in an emulator: products of every
-codec on the NEON level and on the plain one."""
+"""Builds codecs, kernels and their tests for AArch64 and runs them in an emulator: the bytes that
+encoders write, what decoders read, products of every codec on the NEON level and on the plain
+one."""
 
 import os
 import pathlib
@@ -42,15 +43,18 @@ class Neon(unittest.TestCase):
 
     def run_tests(self, pattern: str, **environment: str):
         options = [o for name, value in environment.items() for o in ("-E", f"{name}={value}")]
-        output = run(EMULATOR, "-cpu", "max", *options, BUILD / "kernels_test",
+        output = run(EMULATOR, "-cpu", "max", *options, BUILD / "neon_test",
                      f"--gtest_filter={pattern}")
         self.assertIn("[  PASSED  ]", output)
 
     def test_products(self):
         self.run_tests("Matmul.*")
 
-    def test_the_rest(self):
-        self.run_tests("-Matmul.*", PARE_CPU="neon")
+    def test_codecs(self):
+        self.run_tests("*BytesArePinned*:*Golden*")
+
+    def test_the_rest_of_kernels(self):
+        self.run_tests("KernelList.*:CpuLevels.*:Unpack.*", PARE_CPU="neon")
 
 
 if __name__ == "__main__":

@@ -210,6 +210,13 @@ TEST(GgufMalformedTest, TensorInfos) {
            },
            32),
        "more elements than can be counted"},
+      {"element count overflows before a zero",
+       one(
+           [=](auto& b) {
+             b.tensor("t", {0, big, 4}, kF32, 0);
+           },
+           32),
+       "more elements than can be counted"},
       {"element count wraps to a small number",
        one(
            [=](auto& b) {

@@ -228,17 +228,17 @@ class Parser {
                        kMaxRank);
     }
     std::array<int64_t, kMaxRank> extents{};  // slowest first; the file has the fastest first
-    int64_t elements = 1;
     for (uint32_t d = rank; d-- > 0;) {
       PARE_ASSIGN_OR_RETURN(extents[d], in_.number<int64_t>("an extent"));
       if (extents[d] < 0) {
         return in_.error("tensor {}: extent {} is negative", info->name, extents[d]);
       }
-      if (__builtin_mul_overflow(elements, extents[d], &elements)) {
-        return in_.error("tensor {}: more elements than can be counted", info->name);
-      }
     }
-    info->shape = Shape(std::span<const int64_t>(extents.data(), rank));
+    const std::span<const int64_t> dims(extents.data(), rank);
+    if (!Shape::countable(dims)) {
+      return in_.error("tensor {}: more elements than can be counted", info->name);
+    }
+    info->shape = Shape(dims);
     return {};
   }
 

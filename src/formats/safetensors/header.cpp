@@ -159,13 +159,13 @@ class Handler final : public nlohmann::json_sax<json> {
 
   bool set_shape() {
     std::vector<int64_t> extents;
-    int64_t elements = 1;
+    bool countable = true;
     for (uint64_t n : numbers_) {
       extents.push_back(static_cast<int64_t>(n));
-      if (!std::in_range<int64_t>(n) ||
-          __builtin_mul_overflow(elements, extents.back(), &elements)) {
-        return fail("tensor {}: more elements than can be counted", entry().name);
-      }
+      countable = countable && std::in_range<int64_t>(n);
+    }
+    if (!countable || !Shape::countable(extents)) {
+      return fail("tensor {}: more elements than can be counted", entry().name);
     }
     entry().shape = Shape(extents);
     return true;

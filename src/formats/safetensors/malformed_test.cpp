@@ -127,6 +127,8 @@ TEST(SafetensorsMalformedTest, Tensors) {
        "more elements than can be counted"},
       {"product overflows", one("U8", "[4294967296,4294967296]", "[0,0]"), 0,
        "more elements than can be counted"},
+      {"product overflows before a zero", one("U8", "[4294967296,4294967296,0]", "[0,0]"), 0,
+       "more elements than can be counted"},
       {"product wraps to the right size", one("U8", "[4294967296,4294967296,8]", "[0,8]"), 8,
        "more elements than can be counted"},
       {"bits overflow", one("F64", "[4611686018427387904]", "[0,0]"), 0,

@@ -8,15 +8,15 @@
 namespace pare {
 namespace {
 
-constexpr int64_t kRowsAtOnce = 32;   // of queries, where there are many tokens
-constexpr int64_t kKeysOfUnit = 256;  // where there are few: long contexts keep all threads busy
+// Where there are few tokens: long contexts keep all threads busy.
+constexpr int64_t kKeysOfUnit = 256;
 
 // How the work is cut; never by the number of threads.
 struct Cut {
   int64_t group, tile, tiles, first_key, end_key, chunks;
   Cut(const OpAttributes& attr, const AttentionInput& in) {
     group = attr.heads / attr.kv_heads;
-    tile = std::max<int64_t>(1, kRowsAtOnce / group);
+    tile = std::max<int64_t>(1, rows_at_once(in.tokens) / group);
     tiles = (in.tokens + tile - 1) / tile;
     end_key = in.position + in.tokens;
     first_key = first_visible(attr, in.position);

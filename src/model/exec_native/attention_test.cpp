@@ -10,6 +10,7 @@
 #include "base/rng.h"
 #include "codecs/codec.h"
 #include "codecs/simd_targets.h"
+#include "kernels/core.h"
 
 namespace pare {
 namespace {
@@ -124,8 +125,7 @@ void expect_definition(const Case& c, CodecId form) {
   const Problem p = make_problem(c, form);
   const auto want = expected(c, p, attributes(c));
   const int64_t width = c.heads * c.value_dim, stride = width + 3;
-  for (const std::string& target : simd_targets()) {
-    limit_simd(target);
+  const auto check = [&](const std::string& target) {
     SCOPED_TRACE(fmt::format("{} {} {} heads of {}, {} after {}", target, codec(form).name, c.heads,
                              c.head_dim, c.tokens, c.position));
     const auto found = run(c, p, 2);
@@ -136,8 +136,19 @@ void expect_definition(const Case& c, CodecId form) {
             << t << " " << i;
       }
     }
+  };
+  for (CpuLevel level : cpu_levels()) {
+    if (core(level).bf16 == nullptr) continue;
+    force_cpu_level(level);
+    check(cpu_level_name(level));
+  }
+  force_cpu_level(cpu_levels().back());
+  for (const std::string& target : simd_targets()) {
+    limit_simd(target);
+    check(target);
   }
   limit_simd("");
+  force_cpu_level(cpu_levels().front());
 }
 
 TEST(Attention, IsItsDefinition) {

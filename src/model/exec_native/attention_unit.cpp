@@ -5,6 +5,9 @@
 #include <limits>
 #include <vector>
 
+#include "kernels/aligned.h"
+#include "kernels/core.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "model/exec_native/attention_unit.cpp"
 #include <hwy/foreach_target.h>
@@ -123,6 +126,40 @@ HWY_INLINE void softcap_row(float* x, float factor, int64_t n) {
   }
 }
 
+// What a unit asks and how its results begin.
+struct Rows {
+  const OpAttributes& attr;
+  const AttentionInput& in;
+  const AttentionUnit& unit;
+  int64_t group = attr.heads / attr.kv_heads, count = unit.tokens * group;
+
+  void start(float* q, float* top, float* sum) const {
+    for (int64_t r = 0; r < count; ++r) {
+      const float* from = in.q + (unit.first_token + r / group) * in.q_stride +
+                          (unit.kv_head * group + r % group) * attr.head_dim;
+      float* to = q + r * attr.head_dim;
+      for (int64_t c = 0; c < attr.head_dim; ++c) to[c] = from[c] * attr.scale;
+    }
+    std::fill(top, top + count, -std::numeric_limits<float>::infinity());
+    std::fill(sum, sum + count, 0.0f);
+  }
+};
+
+// Row r's scores of keys [begin, begin + count), padded to `width`, become weights, zero for keys
+// that it may not see; returns what to multiply earlier results with.
+HWY_INLINE float weigh(const Rows& rows, int64_t r, int64_t begin, int64_t count, int64_t width,
+                       float* scores, float* top, float* sum) {
+  constexpr float kNever = -std::numeric_limits<float>::infinity();
+  const OpAttributes& attr = rows.attr;
+  if (attr.softcap != 0.0f) softcap_row(scores, attr.softcap, width);
+  const int64_t position = rows.in.position + rows.unit.first_token + r / rows.group;
+  const int64_t last = std::min(count, position + 1 - begin);  // sees keys [first, last)
+  const int64_t first = attr.window > 0 ? position + 1 - attr.window - begin : 0;
+  for (int64_t j = 0; j < std::min(first, count); ++j) scores[j] = kNever;
+  for (int64_t j = std::max<int64_t>(0, last); j < width; ++j) scores[j] = kNever;
+  return exponentials(scores, width, top, sum);
+}
+
 // Everything a thread needs for one unit.
 struct Scratch {
   std::vector<float> q, keys, values, scores;
@@ -137,41 +174,116 @@ struct Scratch {
 
 void Attend(const OpAttributes& attr, const KvCache& cache, size_t layer, const AttentionInput& in,
             const AttentionUnit& unit, float* mixed, float* top, float* sum) {
-  constexpr float kNever = -std::numeric_limits<float>::infinity();
-  const int64_t group = attr.heads / attr.kv_heads, rows = unit.tokens * group;
+  const Rows rows{attr, in, unit};
   const int64_t head_dim = attr.head_dim, padded = padded_value_dim(attr.value_dim);
   thread_local Scratch scratch;
-  scratch.resize(rows, head_dim, attr.value_dim, padded);
-  for (int64_t r = 0; r < rows; ++r) {
-    const float* from = in.q + (unit.first_token + r / group) * in.q_stride +
-                        (unit.kv_head * group + r % group) * head_dim;
-    float* to = scratch.q.data() + r * head_dim;
-    for (int64_t c = 0; c < head_dim; ++c) to[c] = from[c] * attr.scale;
-  }
-  std::fill(mixed, mixed + rows * padded, 0.0f);
-  std::fill(top, top + rows, kNever);
-  std::fill(sum, sum + rows, 0.0f);
+  scratch.resize(rows.count, head_dim, attr.value_dim, padded);
+  rows.start(scratch.q.data(), top, sum);
+  std::fill(mixed, mixed + rows.count * padded, 0.0f);
   for (int64_t begin = unit.begin; begin < unit.end; begin += kKeysAtOnce) {
     const int64_t count = std::min(kKeysAtOnce, unit.end - begin);
     const int64_t width = (count + 2 * lanes() - 1) / (2 * lanes()) * (2 * lanes());
     float* scores = scratch.scores.data();
     cache.load_keys(layer, unit.kv_head, begin, count, scratch.keys.data(), kKeysAtOnce);
     cache.load_values(layer, unit.kv_head, begin, count, scratch.values.data(), padded);
-    product<false>(scratch.q.data(), head_dim, scratch.keys.data(), kKeysAtOnce, head_dim, rows,
-                   width, scores, kKeysAtOnce);
-    for (int64_t r = 0; r < rows; ++r) {
-      float* row = scores + r * kKeysAtOnce;
-      if (attr.softcap != 0.0f) softcap_row(row, attr.softcap, width);
-      const int64_t position = in.position + unit.first_token + r / group;
-      const int64_t last = std::min(count, position + 1 - begin);  // sees keys [first, last)
-      const int64_t first = attr.window > 0 ? position + 1 - attr.window - begin : 0;
-      for (int64_t j = 0; j < std::min(first, count); ++j) row[j] = kNever;
-      for (int64_t j = std::max<int64_t>(0, last); j < width; ++j) row[j] = kNever;
-      const float keep = exponentials(row, width, top + r, sum + r);
+    product<false>(scratch.q.data(), head_dim, scratch.keys.data(), kKeysAtOnce, head_dim,
+                   rows.count, width, scores, kKeysAtOnce);
+    for (int64_t r = 0; r < rows.count; ++r) {
+      const float keep =
+          weigh(rows, r, begin, count, width, scores + r * kKeysAtOnce, top + r, sum + r);
       if (keep != 1.0f) scale_row(mixed + r * padded, keep, padded);
     }
-    product<true>(scores, kKeysAtOnce, scratch.values.data(), padded, count, rows, padded, mixed,
-                  padded);
+    product<true>(scores, kKeysAtOnce, scratch.values.data(), padded, count, rows.count, padded,
+                  mixed, padded);
+  }
+}
+
+// --- the same with products of bfloat16, every float in three parts, so that none is rounded ---
+
+constexpr int64_t kTileRows = Bf16Core::kRows, kTileSums = Bf16Core::kRows * Bf16Core::kTokens;
+constexpr int kParts = 3;
+
+int64_t round_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
+
+struct Bf16Scratch {
+  std::vector<float> q, keys, values;
+  // Rows of queries and of weights as panels, keys and values as tiles.
+  AlignedBuffer<uint16_t> q_panel, weight_panel, key_tiles, value_tiles;
+  AlignedBuffer<float> scores, mixed;  // in tiles
+};
+
+void AttendBf16(const Bf16Core& bf16, const OpAttributes& attr, const KvCache& cache, size_t layer,
+                const AttentionInput& in, const AttentionUnit& unit, float* mixed, float* top,
+                float* sum) {
+  const Rows rows{attr, in, unit};
+  const int64_t padded = padded_value_dim(attr.value_dim);
+  const int64_t depth = round_up(attr.head_dim, Bf16Core::kColumns);
+  const int64_t tile_rows = round_up(rows.count, kTileRows);
+  const auto size = [](int64_t n) { return static_cast<size_t>(n); };
+  thread_local Bf16Scratch s;
+  s.q.resize(size(rows.count * attr.head_dim));
+  s.keys.assign(size(depth * kKeysAtOnce), 0.0f);     // columns behind the head's stay zero
+  s.values.assign(size(kKeysAtOnce * padded), 0.0f);  // and so do keys that are not there
+  rows.start(s.q.data(), top, sum);
+
+  // Rows that are not there stay zero.
+  const auto panel = [&](AlignedBuffer<uint16_t>& buffer, int64_t columns) {
+    const int64_t part = tile_rows * columns;
+    std::fill_n(buffer.reserve(size(kParts * part)), kParts * part, uint16_t{0});
+    return Bf16Panel{buffer.data(), rows.count, kTileRows * columns, part, kParts};
+  };
+  const auto set_row = [&](const Bf16Panel& p, AlignedBuffer<uint16_t>& buffer, int64_t r,
+                           const float* x, int64_t columns) {
+    bf16.from_floats(x, columns, kParts, buffer.data() + Bf16Panel::row(r, p.tile_stride),
+                     Bf16Panel::kStep, p.part_stride);
+  };
+  const Bf16Panel queries = panel(s.q_panel, depth), weights = panel(s.weight_panel, kKeysAtOnce);
+  for (int64_t r = 0; r < rows.count; ++r) {
+    set_row(queries, s.q_panel, r, s.q.data() + r * attr.head_dim, attr.head_dim);
+  }
+  // A key is a "token" of the first product, a column of values one of the second.
+  const Bf16Tiles keys{s.key_tiles.reserve(size(kParts * kKeysAtOnce * depth)), kKeysAtOnce,
+                       Bf16Core::kTokens * depth, kKeysAtOnce * depth, kParts};
+  const Bf16Tiles values{s.value_tiles.reserve(size(kParts * kKeysAtOnce * padded)), padded,
+                         Bf16Core::kTokens * kKeysAtOnce, kKeysAtOnce * padded, kParts};
+  const auto interleave = [&](const Bf16Tiles& tiles, const float* x, int64_t stride,
+                              int64_t columns) {
+    for (int64_t t = 0; t < tiles.tokens; t += Bf16Core::kTokens) {
+      bf16.interleave_columns(
+          x + t, stride, columns, kParts,
+          const_cast<uint16_t*>(tiles.x) + t / Bf16Core::kTokens * tiles.tile_stride,
+          tiles.part_stride);
+    }
+  };
+  float* scores = s.scores.reserve(size(tile_rows * kKeysAtOnce));
+  float* results = s.mixed.reserve(size(tile_rows * padded));
+  std::fill(results, results + tile_rows * padded, 0.0f);
+  // Where 16 columns of row r begin, in tiles of sums.
+  const auto at = [&](float* tiles, int64_t r, int64_t column) {
+    return tiles + column * tile_rows + r / kTileRows * kTileSums + r % kTileRows * kTileRows;
+  };
+  HWY_ALIGN float row[kKeysAtOnce];
+  for (int64_t begin = unit.begin; begin < unit.end; begin += kKeysAtOnce) {
+    const int64_t count = std::min(kKeysAtOnce, unit.end - begin);
+    cache.load_keys(layer, unit.kv_head, begin, count, s.keys.data(), kKeysAtOnce);
+    cache.load_values(layer, unit.kv_head, begin, count, s.values.data(), padded);
+    std::fill(s.values.begin() + count * padded, s.values.end(), 0.0f);
+    interleave(keys, s.keys.data(), kKeysAtOnce, depth);
+    interleave(values, s.values.data(), padded, kKeysAtOnce);
+    bf16.multiply(queries, keys, depth, true, scores);
+    for (int64_t r = 0; r < rows.count; ++r) {
+      for (int64_t j = 0; j < kKeysAtOnce; j += 16) std::copy_n(at(scores, r, j), 16, row + j);
+      const float keep = weigh(rows, r, begin, count, kKeysAtOnce, row, top + r, sum + r);
+      set_row(weights, s.weight_panel, r, row, kKeysAtOnce);
+      if (keep == 1.0f) continue;
+      for (int64_t c = 0; c < padded; c += 16) scale_row(at(results, r, c), keep, 16);
+    }
+    bf16.multiply(weights, values, kKeysAtOnce, false, results);
+  }
+  for (int64_t r = 0; r < rows.count; ++r) {
+    for (int64_t c = 0; c < padded; c += 16) {
+      std::copy_n(at(results, r, c), 16, mixed + r * padded + c);
+    }
   }
 }
 
@@ -182,9 +294,23 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace pare {
 HWY_EXPORT(Attend);
+HWY_EXPORT(AttendBf16);
+
+namespace {
+// Few tokens take the same way as one, which drafts rely on: null.
+const Bf16Core* bf16_for(int64_t tokens) {
+  const Bf16Core* bf16 = core(cpu_level()).bf16;
+  return bf16 != nullptr && tokens > bf16->few_tokens ? bf16 : nullptr;
+}
+}  // namespace
+
+int64_t rows_at_once(int64_t tokens) { return bf16_for(tokens) != nullptr ? 128 : 32; }
 
 void attend(const OpAttributes& attr, const KvCache& cache, size_t layer, const AttentionInput& in,
             const AttentionUnit& unit, float* mixed, float* top, float* sum) {
+  if (const Bf16Core* bf16 = bf16_for(in.tokens)) {
+    return HWY_DYNAMIC_DISPATCH(AttendBf16)(*bf16, attr, cache, layer, in, unit, mixed, top, sum);
+  }
   HWY_DYNAMIC_DISPATCH(Attend)(attr, cache, layer, in, unit, mixed, top, sum);
 }
 

@@ -14,6 +14,9 @@ inline int64_t padded_value_dim(int64_t value_dim) {
   return (value_dim + kValuePad - 1) / kValuePad * kValuePad;
 }
 
+// How many rows of queries share a pass over keys and values, where there are many tokens.
+int64_t rows_at_once(int64_t tokens);
+
 // Rows are (token, head of the group), heads fastest.
 struct AttentionUnit {
   int64_t kv_head = 0;

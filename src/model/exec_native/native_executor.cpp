@@ -39,8 +39,9 @@ class NativeExecutor final : public Executor {
       return {};
     }
     session_.reset();
-    PARE_ASSIGN_OR_RETURN(session_, Session::create(model_, pool_,
-                                                    {.context = length, .kv = kv_, .device = device_}));
+    PARE_ASSIGN_OR_RETURN(
+        session_,
+        Session::create(model_, pool_, {.context = length, .kv = kv_, .device = device_}));
     return {};
   }
 

@@ -108,7 +108,7 @@ void Session::reserve(int64_t tokens) {
   if (tokens <= reserved_) return;
   reserved_ = tokens;
   for (size_t s = 0; s < slots_.size(); ++s) {
-    slots_[s].resize(static_cast<size_t>(tokens * stride_of(model_->program().slots[s])));
+    slots_[s].reserve(static_cast<size_t>(tokens * stride_of(model_->program().slots[s])));
   }
 }
 
@@ -170,7 +170,7 @@ Status Session::project(std::span<const float> hidden, std::span<float> logits) 
     Rows rows{.count = std::min(kPiece, count - begin)};
     for (size_t s = 1; s < epilogue_slots_.size(); ++s) {
       const auto need = static_cast<size_t>(rows.count * stride_of(program.epilogue_slots[s]));
-      if (epilogue_slots_[s].size() < need) epilogue_slots_[s].resize(need);
+      epilogue_slots_[s].reserve(need);
     }
     rows.slots = &epilogue_slots_;
     rows.columns = &program.epilogue_slots;

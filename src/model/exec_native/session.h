@@ -10,6 +10,7 @@
 #include "base/status.h"
 #include "base/threads.h"
 #include "kernels/activations.h"
+#include "kernels/aligned.h"
 #include "kernels/matmul.h"
 #include "model/exec_native/accelerator.h"
 #include "model/exec_native/kv_cache.h"
@@ -91,9 +92,9 @@ class Session {
   std::vector<RopeTable> ropes_;
   int64_t length_ = 0;
 
-  int64_t reserved_ = 0;                   // tokens that slots_ have room for
-  std::vector<std::vector<float>> slots_;  // Program::slots
-  std::vector<std::vector<float>> epilogue_slots_;
+  int64_t reserved_ = 0;                     // tokens that slots_ have room for
+  std::vector<AlignedBuffer<float>> slots_;  // Program::slots
+  std::vector<AlignedBuffer<float>> epilogue_slots_;
   Activations input_;              // of the linear operations at hand
   std::vector<Product> products_;  // these, while they run
   std::vector<float> attention_scratch_, last_hidden_;

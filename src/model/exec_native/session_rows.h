@@ -8,7 +8,7 @@
 
 namespace pare {
 
-// Rows of arrays begin in different cache sets even where the width is a power of two.
+// Rows of arrays begin at cache lines, in different cache sets even where the width is a power of two.
 inline int64_t stride_of(int64_t columns) { return (columns + 15) / 16 * 16 + 16; }
 
 struct Session::Rows {
@@ -16,7 +16,7 @@ struct Session::Rows {
   int64_t first = 0, count = 0;     // rows of the arrays
   int64_t wanted = 0;               // from the last block's attention on: so many last rows
   bool last_block = false;
-  std::vector<std::vector<float>>* slots = nullptr;
+  std::vector<AlignedBuffer<float>>* slots = nullptr;
   const std::vector<int64_t>* columns = nullptr;
   // Slot 0 in the epilogue: the hidden states, then the logits, in the caller's memory.
   float* stream = nullptr;

@@ -81,9 +81,9 @@ TEST(VectorOps, ElementByElement) {
     for (const auto& [kind, f] : std::initializer_list<std::pair<OpKind, double (*)(double)>>{
              {OpKind::kSilu, silu}, {OpKind::kGeluTanh, tanh_form}, {OpKind::kGeluErf, erf_form}}) {
       activate(kind, a.data(), nullptr, n, out.data());
-      expect_near(out, [&](size_t i) { return f(a[i]); });
+      expect_near(out, [&, f = f](size_t i) { return f(a[i]); });
       activate(kind, a.data(), b.data(), n, out.data());
-      expect_near(out, [&](size_t i) { return f(a[i]) * b[i]; });
+      expect_near(out, [&, f = f](size_t i) { return f(a[i]) * b[i]; });
     }
   });
 }

@@ -101,7 +101,7 @@ Value Interpreter::dict(std::vector<std::pair<Value, Value>> items) {
     if (key.list() != nullptr || key.dict() != nullptr) return fail("a list as dictionary key");
     out->depth = std::max(out->depth, 1 + value.depth());
     const auto same = std::find_if(out->items.begin(), out->items.end(),
-                                   [&](const auto& i) { return equal(i.first, key); });
+                                   [&key = key](const auto& i) { return equal(i.first, key); });
     if (same != out->items.end()) {
       same->second = std::move(value);
     } else {
