@@ -1,14 +1,16 @@
 # `cmake --install`: the program, the libraries, the public headers, and a package for
-# find_package(pare). The part on libtorch is loaded by the program at run time, so it is installed
-# but not exported.
+# find_package(pare). The parts on libtorch and on CUDA are loaded by the program at run time, so they
+# are installed but not exported.
 include(CMakePackageConfigHelpers)
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/pare)
 install(TARGETS pare RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(TARGETS pare_core EXPORT pare LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
-if(TARGET pare_compress)
-  install(TARGETS pare_compress LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
-endif()
+foreach(part pare_compress pare_cuda)
+  if(TARGET ${part})
+    install(TARGETS ${part} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+  endif()
+endforeach()
 install(DIRECTORY include/pare DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(EXPORT pare NAMESPACE pare:: DESTINATION ${package_dir} FILE pareTargets.cmake)
 configure_package_config_file(cmake/pareConfig.cmake.in ${PROJECT_BINARY_DIR}/pareConfig.cmake

@@ -6,26 +6,29 @@ target_include_directories(pare_options INTERFACE
   $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/src>
   $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>)
 target_compile_definitions(pare_options INTERFACE PARE_VERSION="${PROJECT_VERSION}")
-target_compile_options(pare_options INTERFACE -Wall -Wextra -Wshadow -Wnon-virtual-dtor
-  -Wno-missing-field-initializers -ffp-contract=off)
+# The host's compiler; nvcc has options of its own.
+function(pare_compile_options)
+  target_compile_options(pare_options INTERFACE "$<$<COMPILE_LANGUAGE:C,CXX>:${ARGN}>")
+endfunction()
+pare_compile_options(-Wall -Wextra -Wshadow -Wnon-virtual-dtor -Wno-missing-field-initializers
+  -ffp-contract=off)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # "text" + std::string warns without reason in gcc 12 (its bug 105651), with sanitizers also of
   # values that may be uninitialized.
-  target_compile_options(pare_options INTERFACE -Wno-restrict)
+  pare_compile_options(-Wno-restrict)
   if(PARE_SANITIZE)
-    target_compile_options(pare_options INTERFACE -Wno-maybe-uninitialized)
+    pare_compile_options(-Wno-maybe-uninitialized)
   endif()
 endif()
 if(PARE_WERROR)
-  target_compile_options(pare_options INTERFACE -Werror)
+  pare_compile_options(-Werror)
 endif()
 if(PARE_SANITIZE)
-  target_compile_options(pare_options INTERFACE -fsanitize=${PARE_SANITIZE}
-    -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  pare_compile_options(-fsanitize=${PARE_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   target_link_options(pare_options INTERFACE -fsanitize=${PARE_SANITIZE})
 endif()
 if(PARE_FUZZ)
-  target_compile_options(pare_options INTERFACE -fsanitize=fuzzer-no-link)
+  pare_compile_options(-fsanitize=fuzzer-no-link)
 endif()
 
 # pare_room(NAME [FOLDER dir] [ROOMS used rooms] [USES libraries] [EXCLUDE sub-folders])
@@ -57,10 +60,20 @@ function(pare_room name)
   set_property(GLOBAL PROPERTY pare_uses_${name} "${ARG_USES}")
 endfunction()
 
-# pare_library(NAME ROOMS rooms [SOURCES files] [LINK libraries]): a shared library of rooms, and
-# their tests.
+# pare_room_tests(NAME LINK libraries [LABELS labels]): the tests beside a room's code.
+function(pare_room_tests name)
+  cmake_parse_arguments(ARG "" "" "LINK;LABELS" ${ARGN})
+  get_property(tests GLOBAL PROPERTY pare_tests_${name})
+  get_property(uses GLOBAL PROPERTY pare_uses_${name})
+  if(PARE_TESTS AND tests)
+    pare_test(${name}_test SOURCES ${tests} LINK ${ARG_LINK} ${uses} LABELS ${ARG_LABELS})
+  endif()
+endfunction()
+
+# pare_library(NAME ROOMS rooms [SOURCES files] [LINK libraries] [TEST_LABELS labels]): a shared
+# library of rooms, and their tests.
 function(pare_library name)
-  cmake_parse_arguments(ARG "" "" "ROOMS;SOURCES;LINK" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "ROOMS;SOURCES;LINK;TEST_LABELS" ${ARGN})
   add_library(${name} SHARED ${ARG_SOURCES})
   foreach(room ${ARG_ROOMS})
     get_target_property(type room_${room} TYPE)
@@ -80,15 +93,8 @@ function(pare_library name)
   set_target_properties(${name} PROPERTIES VERSION ${PROJECT_VERSION}
     SOVERSION ${PROJECT_VERSION_MAJOR} INSTALL_RPATH "$ORIGIN")
   set_target_properties(${name} PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/lib)
-  if(NOT PARE_TESTS)
-    return()
-  endif()
   foreach(room ${ARG_ROOMS})
-    get_property(tests GLOBAL PROPERTY pare_tests_${room})
-    get_property(uses GLOBAL PROPERTY pare_uses_${room})
-    if(tests)
-      pare_test(${room}_test SOURCES ${tests} LINK ${name} ${uses})
-    endif()
+    pare_room_tests(${room} LINK ${name} LABELS ${ARG_TEST_LABELS})
   endforeach()
 endfunction()
 
@@ -102,7 +108,9 @@ function(pare_test name)
     set(ARG_LABELS unit)
   endif()
   add_executable(${name} ${ARG_SOURCES})
-  add_dependencies(unit_tests ${name})
+  if(NOT ARG_LABELS STREQUAL gpu)
+    add_dependencies(unit_tests ${name})
+  endif()
   target_link_libraries(${name} PRIVATE pare_options ${ARG_LINK} fmt::fmt
     nlohmann_json::nlohmann_json GTest::gtest_main GTest::gmock)
   target_compile_definitions(${name} PRIVATE PARE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")

@@ -3,9 +3,9 @@
 #include <algorithm>
 
 #include "base/rng.h"
-#include "kernels/read_bandwidth.h"
 #include "cli/native_session.h"
 #include "cli/verb.h"
+#include "kernels/read_bandwidth.h"
 
 namespace pare::cli {
 namespace {
@@ -34,6 +34,7 @@ double median(std::vector<double> values) {
 struct Subject {
   std::string path;
   std::unique_ptr<Session> session;
+  std::shared_ptr<const DeviceModel> device;  // null: the CPU
   std::vector<int32_t> tokens;
   double load_seconds = 0.0, first_token_seconds = 0.0;
   uint64_t peak_memory = 0;
@@ -49,7 +50,7 @@ struct Subject {
   double bytes_per_second(const Args& a) const {
     const auto weights = static_cast<double>(session->model().bytes_per_token());
     const auto positions = static_cast<double>(a.depth) + static_cast<double>(a.decode) / 2.0;
-    const auto cache = positions * static_cast<double>(session->cache().bytes_per_position());
+    const auto cache = positions * static_cast<double>(session->cache_bytes_per_position());
     return (weights + cache) * decode_speed(a);
   }
 };
@@ -68,7 +69,9 @@ Result<Subject> load(const std::string& path, const Args& args, ThreadPool& pool
     native.context =
         std::min(std::max<int64_t>(1, native.context), model->desc().hparams.n_context);
   }
-  PARE_ASSIGN_OR_RETURN(subject.session, make_session(model, native, pool));
+  PARE_ASSIGN_OR_RETURN(MadeSession made, make_session(model, native, pool, args.common.quiet));
+  subject.session = std::move(made.session);
+  subject.device = std::move(made.device);
   subject.load_seconds = seconds_since(start);
   Rng rng(1);
   const int64_t most = args.depth + std::max(args.prefill, args.decode);
@@ -108,9 +111,10 @@ Status run_once(Subject* subject, const Args& args) {
 nlohmann::ordered_json to_json(const Subject& s, const Args& args) {
   nlohmann::ordered_json json = {
       {"model", s.path},
+      {"device", describe_device(s.device.get(), s.session->model())},
       {"threads", args.common.threads == 0 ? available_processors() : args.common.threads},
       {"weight_bytes_per_token", s.session->model().bytes_per_token()},
-      {"cache_bytes_per_token", s.session->cache().bytes_per_position()},
+      {"cache_bytes_per_token", s.session->cache_bytes_per_position()},
       {"load_seconds", s.load_seconds},
       {"first_token_seconds", s.first_token_seconds},
       {"peak_memory_bytes", s.peak_memory},
@@ -155,7 +159,7 @@ void print_text(const std::vector<Subject>& subjects, const Args& args, double b
         "read in decode, GB/s", [&](const Subject& s) { return s.bytes_per_second(args) / 1e9; },
         2);
     add(
-        "of what the machine reads, %",
+        "of what the memory gives, %",
         [&](const Subject& s) { return 100.0 * s.bytes_per_second(args) / bandwidth; }, 0);
   }
   add(
@@ -185,22 +189,33 @@ Status bench(const Args& args) {
   // By turns, so that a machine that slows down does so for both. The fastest of the readings in
   // between is what the machine can.
   double bandwidth = 0.0;
+  const DeviceModel* on_device = subjects[0].device.get();
+  if (on_device != nullptr && on_device->first_block() > 0) on_device = nullptr;
   for (uint64_t run = 0; run < runs; ++run) {
     for (Subject& subject : subjects) {
       if (progress.stop_requested()) return cancelled("stopped");
       PARE_RETURN_IF_ERROR(run_once(&subject, args));
     }
-    bandwidth = std::max(bandwidth, read_bandwidth(pool));
+    // A GPU's own memory where all of the model is on one.
+    if (on_device == nullptr) {
+      bandwidth = std::max(bandwidth, read_bandwidth(pool));
+    } else {
+      PARE_ASSIGN_OR_RETURN(const double copied, on_device->copy_bandwidth());
+      bandwidth = std::max(bandwidth, copied);
+    }
     progress.advance(run + 1);
   }
   if (!args.common.json) {
     print_text(subjects, args, bandwidth);
-    fmt::print("\nmedian of {} runs on {} threads; the machine reads {:.1f} GB/s\n", args.repeat,
-               pool.threads(), bandwidth / 1e9);
+    fmt::print(
+        "\nmedian of {} runs on {}; {} {:.1f} GB/s\n", args.repeat,
+        on_device == nullptr ? fmt::format("{} threads", pool.threads()) : on_device->device().name,
+        on_device == nullptr ? "the machine reads" : "a copy there reads and writes",
+        bandwidth / 1e9);
     return {};
   }
   nlohmann::ordered_json json = to_json(subjects[0], args);
-  json["machine_bytes_per_second"] = bandwidth;
+  json["machine_bytes_per_second"] = bandwidth;  // a copy's, on a GPU
   if (subjects.size() == 2) json["versus"] = to_json(subjects[1], args);
   print_json(json);
   return {};

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "cli/backend_loader.h"
+#include "cli/device.h"
 #include "cli/eval_report.h"
 #include "cli/text_input.h"
 #include "cli/verb.h"
@@ -12,6 +13,7 @@ namespace {
 
 struct Args {
   Common common;
+  DeviceChoice device;
   std::string model, baseline, text, executor = "native", kv = "F32";
   int64_t context = 512, chunks = 0;
 };
@@ -23,13 +25,18 @@ Result<std::unique_ptr<Executor>> make_executor(const Args& args, Model opened, 
     if (args.kv != "F32") {
       return invalid_argument("--kv {} is for --executor native; torch keeps F32", args.kv);
     }
+    if (args.device.device != "auto" && args.device.device != "cpu") {
+      return invalid_argument("--device {} is for --executor native", args.device.device);
+    }
     PARE_ASSIGN_OR_RETURN(Backend* const backend, load_backend());
     return backend->make_executor(std::move(model), pool);
   }
   const Codec* kv = find_codec(args.kv);
   if (kv == nullptr) return invalid_argument("--kv: \"{}\" is not a type", args.kv);
   PARE_ASSIGN_OR_RETURN(auto native, NativeModel::load(std::move(model)));
-  return make_native_executor(std::move(native), pool, kv->id);
+  PARE_ASSIGN_OR_RETURN(
+      auto device, load_on_device(native, args.device, args.context, kv->id, args.common.quiet));
+  return make_native_executor(std::move(native), pool, kv->id, std::move(device));
 }
 
 Status run_eval(const Args& args) {
@@ -83,6 +90,7 @@ Run add_eval(CLI::App& app) {
   app.add_option("--kv", args->kv,
                  "Type of the native engine's keys and values: F32, F16, Q8_0, Q4_0")
       ->capture_default_str();
+  add_device_options(app, args->device);
   add_common(app, args->common);
   return [args] { return run_eval(*args); };
 }

@@ -3,6 +3,7 @@
 #include <map>
 
 #include "cli/any_model.h"
+#include "cli/device.h"
 #include "cli/verb.h"
 #include "codecs/codec.h"
 #include "kernels/cpu.h"
@@ -18,7 +19,7 @@ struct Args {
   std::string model;
   bool tensors = true;
   bool metadata = false;
-  bool cpu = false;
+  bool devices = false;
 };
 
 struct Use {
@@ -229,8 +230,8 @@ void print_text(const AnyModel& model, const Args& args) {
              model.files == 1 ? "the file" : "the files");
 }
 
-// Which kernels this machine multiplies each type with.
-void print_kernels(bool json) {
+// Which devices this machine has, and which kernels its CPU multiplies each type with.
+void print_devices(bool json) {
   const CpuLevel level = cpu_level();
   nlohmann::ordered_json kernels = nlohmann::ordered_json::object();
   Table table({"type", "kernel"});
@@ -242,20 +243,38 @@ void print_kernels(bool json) {
   }
   std::vector<std::string> levels;
   for (CpuLevel known : cpu_levels()) levels.emplace_back(cpu_level_name(known));
+  const Result<std::vector<DeviceInfo>> devices = find_devices();
+  Json gpus = Json::array();
+  std::string lines;
+  for (const DeviceInfo& d : devices.ok() ? *devices : std::vector<DeviceInfo>()) {
+    gpus.push_back({{"device", fmt::format("cuda:{}", d.index)},
+                    {"name", d.name},
+                    {"memory_bytes", d.memory},
+                    {"free_bytes", d.free_memory},
+                    {"capability", fmt::format("{}.{}", d.major, d.minor)},
+                    {"driver", d.driver}});
+    lines += fmt::format("cuda:{}  {}, {} of {} free, capability {}.{}, driver for {}\n", d.index,
+                         d.name, format_bytes(d.free_memory), format_bytes(d.memory), d.major,
+                         d.minor, d.driver);
+  }
+  if (!devices.ok()) lines = fmt::format("no GPU: {}\n", devices.status().message());
   if (json) {
-    print_json({{"level", cpu_level_name(level)}, {"levels", levels}, {"kernels", kernels}});
+    Json out = {
+        {"level", cpu_level_name(level)}, {"levels", levels}, {"kernels", kernels}, {"gpus", gpus}};
+    if (!devices.ok()) out["no_gpu"] = devices.status().message();
+    print_json(out);
   } else {
-    fmt::print("level {} (this CPU runs {}; PARE_CPU=LEVEL forces one)\n\n{}",
+    fmt::print("{}cpu     level {} (this CPU runs {}; PARE_CPU=LEVEL forces one)\n\n{}", lines,
                cpu_level_name(level), fmt::join(levels, ", "), table.to_string());
   }
 }
 
 Status inspect(const Args& args) {
-  if (args.cpu) {
-    print_kernels(args.common.json);
+  if (args.devices) {
+    print_devices(args.common.json);
     return {};
   }
-  if (args.model.empty()) return invalid_argument("MODEL is required (or --cpu)");
+  if (args.model.empty()) return invalid_argument("MODEL is required (or --devices)");
   PARE_ASSIGN_OR_RETURN(const AnyModel model, open_any(args.model));
   if (args.common.json) {
     print_json_form(model, args);
@@ -272,7 +291,8 @@ Run add_inspect(CLI::App& app) {
   auto* model =
       app.add_option("MODEL", args->model,
                      "GGUF file, Hugging Face directory, safetensors file or llama2.c checkpoint");
-  app.add_flag("--cpu", args->cpu, "Show which kernels this machine runs each type with")
+  app.add_flag("--devices,--cpu", args->devices,
+               "Show this machine's GPUs, and which kernels its CPU runs each type with")
       ->excludes(model);
   app.add_flag("--tensors,!--no-tensors", args->tensors, "List every tensor (the default)");
   app.add_flag("--metadata", args->metadata, "Show all metadata keys");

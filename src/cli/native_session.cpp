@@ -14,6 +14,7 @@ void add_native_options(CLI::App& app, NativeOptions& options) {
       ->check(CLI::Range(int64_t{0}, int64_t{1} << 31));
   app.add_option("--kv", options.kv, "Type of cached keys and values: F32, F16, Q8_0 or Q4_0")
       ->capture_default_str();
+  add_device_options(app, options.device);
 }
 
 Result<std::shared_ptr<const NativeModel>> load_native(const std::string& path) {
@@ -21,19 +22,23 @@ Result<std::shared_ptr<const NativeModel>> load_native(const std::string& path) 
   return NativeModel::load(std::make_shared<const Model>(std::move(model)));
 }
 
-Result<std::unique_ptr<Session>> make_session(std::shared_ptr<const NativeModel> model,
-                                              const NativeOptions& options, ThreadPool& pool) {
+Result<MadeSession> make_session(std::shared_ptr<const NativeModel> model,
+                                 const NativeOptions& options, ThreadPool& pool, bool quiet) {
   const Codec* kv = find_codec(options.kv);
   if (kv == nullptr || !is_kv_form(kv->id)) {
     std::vector<const char*> names;
     for (const CodecId form : kv_forms()) names.push_back(codec(form).name);
     return invalid_argument("--kv: \"{}\" is none of {}", options.kv, fmt::join(names, ", "));
   }
-  SessionOptions session{.context = options.context, .kv = kv->id};
+  SessionOptions session{.context = options.context, .kv = kv->id, .device = nullptr};
   if (session.context == 0) {
     session.context = std::min(kDefaultContext, model->desc().hparams.n_context);
   }
-  return Session::create(std::move(model), pool, session);
+  PARE_ASSIGN_OR_RETURN(session.device,
+                        load_on_device(model, options.device, session.context, session.kv, quiet));
+  MadeSession made{nullptr, session.device};
+  PARE_ASSIGN_OR_RETURN(made.session, Session::create(std::move(model), pool, session));
+  return made;
 }
 
 }  // namespace pare::cli

@@ -145,14 +145,17 @@ Status run(const Args& args) {
   ThreadPool pool(args.common.threads);
   PARE_ASSIGN_OR_RETURN(const auto model, load_native(args.model));
   PARE_ASSIGN_OR_RETURN(const auto tokenizer, model_tokenizer(model->model()));
-  PARE_ASSIGN_OR_RETURN(auto session, make_session(model, args.native, pool));
-  std::unique_ptr<Session> draft;
+  const bool quiet = args.common.quiet;
+  PARE_ASSIGN_OR_RETURN(MadeSession made, make_session(model, args.native, pool, quiet));
+  MadeSession draft;
   if (!args.draft.empty()) {
     PARE_ASSIGN_OR_RETURN(const auto small, load_native(args.draft));
-    PARE_ASSIGN_OR_RETURN(draft, make_session(small, args.native, pool));
+    NativeOptions options = args.native;
+    options.device.gpu_layers = -1;  // said of the large one
+    PARE_ASSIGN_OR_RETURN(draft, make_session(small, options, pool, quiet));
   }
-  PARE_ASSIGN_OR_RETURN(const auto generator,
-                        Generator::create(std::move(session), tokenizer, std::move(draft)));
+  PARE_ASSIGN_OR_RETURN(const auto generator, Generator::create(std::move(made.session), tokenizer,
+                                                                std::move(draft.session)));
   const double load_seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return args.has_prompt ? run_once(args, *generator, load_seconds)

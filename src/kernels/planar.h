@@ -30,7 +30,7 @@ struct PlanarPiece {
 };
 
 struct Unpacker {
-  const char* name;  // of the family, for `inspect --cpu`
+  const char* name;  // of the family, for `inspect --devices`
   CodecId codec;
   PlanarForm form;
   // Unpacks `columns` columns, a positive multiple of the codec's block and at most

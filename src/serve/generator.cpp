@@ -94,7 +94,7 @@ class Generator::Run {
     const int64_t end = size_of(g_.tokens_) - but;
     while (session.length() < end) {
       if (cancelled()) return false;
-      const int64_t count = std::min(Session::kPiece, end - session.length());
+      const int64_t count = std::min(session.piece(), end - session.length());
       PARE_RETURN_IF_ERROR(session.forward(
           tokens.subspan(static_cast<size_t>(session.length()), static_cast<size_t>(count)), {}));
     }

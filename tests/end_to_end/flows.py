@@ -293,6 +293,18 @@ class RunAndBench(Program):
         self.assertGreater(said["machine_bytes_per_second"], 1e9)
         self.assertIn("median of 2 runs", self.pare("bench", small, *args).stdout)
 
+    def test_devices(self):
+        said = self.json("inspect", "--devices")
+        self.assertIn("avx2" if said["level"].startswith("a") else "ref", said["levels"])
+        self.pare("inspect", "--cpu")  # its name before there were GPUs
+        self.assertEqual(self.json("bench", self.model, "--prefill", 0, "--decode", 2, "--repeat", 1,
+                                   "--device", "cpu")["device"], "cpu")
+        self.fails("bench", self.model, "--device", "abacus", says=["--device", "abacus"], code=2)
+        if said["gpus"]:
+            return
+        self.assertTrue(said["no_gpu"])
+        self.fails("run", self.model, *self.PROMPT, "--device", "cuda", says=["--device cuda"])
+
 
 if __name__ == "__main__":
     import suite

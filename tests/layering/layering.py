@@ -63,7 +63,7 @@ def violations(root: pathlib.Path) -> list[str]:
     rooms = read_rooms((root / "CMakeLists.txt").read_text())
     found = []
     for file in sorted((root / "src").rglob("*")):
-        if file.suffix not in (".h", ".cpp"):
+        if file.suffix not in (".h", ".cpp", ".cuh", ".cu"):
             continue
         path = file.relative_to(root / "src").as_posix()
         name = room_of(rooms, path)

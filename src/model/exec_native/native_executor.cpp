@@ -7,8 +7,9 @@ namespace {
 
 class NativeExecutor final : public Executor {
  public:
-  NativeExecutor(std::shared_ptr<const NativeModel> model, ThreadPool& pool, CodecId kv)
-      : model_(std::move(model)), pool_(pool), kv_(kv) {}
+  NativeExecutor(std::shared_ptr<const NativeModel> model, ThreadPool& pool, CodecId kv,
+                 std::shared_ptr<const DeviceModel> device)
+      : model_(std::move(model)), pool_(pool), kv_(kv), device_(std::move(device)) {}
 
   int64_t vocabulary() const override { return model_->vocabulary(); }
   int64_t width() const override { return model_->width(); }
@@ -38,21 +39,25 @@ class NativeExecutor final : public Executor {
       return {};
     }
     session_.reset();
-    PARE_ASSIGN_OR_RETURN(session_, Session::create(model_, pool_, {.context = length, .kv = kv_}));
+    PARE_ASSIGN_OR_RETURN(
+        session_,
+        Session::create(model_, pool_, {.context = length, .kv = kv_, .device = device_}));
     return {};
   }
 
   std::shared_ptr<const NativeModel> model_;
   ThreadPool& pool_;
   CodecId kv_;
+  std::shared_ptr<const DeviceModel> device_;
   std::unique_ptr<Session> session_;
 };
 
 }  // namespace
 
 std::unique_ptr<Executor> make_native_executor(std::shared_ptr<const NativeModel> model,
-                                               ThreadPool& pool, CodecId kv) {
-  return std::make_unique<NativeExecutor>(std::move(model), pool, kv);
+                                               ThreadPool& pool, CodecId kv,
+                                               std::shared_ptr<const DeviceModel> device) {
+  return std::make_unique<NativeExecutor>(std::move(model), pool, kv, std::move(device));
 }
 
 }  // namespace pare

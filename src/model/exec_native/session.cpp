@@ -15,12 +15,20 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const NativeMod
     return invalid_argument("{}: a context of {} tokens; the model was made for up to {}",
                             model->model().path, context, most);
   }
-  std::vector<KvCache::Layer> layers;
-  for (const Op* op : model->program().attentions) {
-    layers.push_back({op->attr.kv_heads, op->attr.head_dim, op->attr.value_dim});
-  }
   std::unique_ptr<Session> session(new Session());
   session->pool_ = &pool;
+  session->blocks_here_ = model->program().blocks.size();
+  if (options.device != nullptr) {
+    session->blocks_here_ = static_cast<size_t>(options.device->first_block());
+    PARE_ASSIGN_OR_RETURN(session->device_, options.device->open(context, options.kv));
+  }
+  std::vector<KvCache::Layer> layers;
+  for (size_t b = 0; b < session->blocks_here_; ++b) {
+    for (const Step& step : model->program().blocks[b]) {
+      const OpAttributes& attr = step.op->attr;
+      if (step.layer >= 0) layers.push_back({attr.kv_heads, attr.head_dim, attr.value_dim});
+    }
+  }
   PARE_ASSIGN_OR_RETURN(session->cache_, KvCache::create(layers, options.kv, context));
   for (const RopeParams& rope : model->program().ropes) {
     const bool beyond =
@@ -53,6 +61,14 @@ Status Session::check(std::span<const int32_t> tokens) const {
 
 Status Session::forward(std::span<const int32_t> tokens, std::span<float> logits) {
   const int64_t count = static_cast<int64_t>(logits.size()) / model_->vocabulary();
+  if (device_ != nullptr) {
+    if (count > static_cast<int64_t>(tokens.size()) ||
+        count * model_->vocabulary() != static_cast<int64_t>(logits.size())) {
+      return invalid_argument("logits of {} tokens cannot fill {} floats", tokens.size(),
+                              logits.size());
+    }
+    return run_text(tokens, count, nullptr, logits.data());
+  }
   last_hidden_.resize(static_cast<size_t>(count * model_->width()));
   PARE_RETURN_IF_ERROR(hidden(tokens, last_hidden_));
   return project(last_hidden_, logits);
@@ -65,14 +81,24 @@ Status Session::hidden(std::span<const int32_t> tokens, std::span<float> hidden)
     return invalid_argument("hidden states of {} tokens cannot fill {} floats", length,
                             hidden.size());
   }
+  return run_text(tokens, wanted, hidden.data(), nullptr);
+}
+
+Status Session::run_text(std::span<const int32_t> tokens, int64_t wanted, float* hidden,
+                         float* logits) {
   PARE_RETURN_IF_ERROR(check(tokens));
-  float* out = hidden.data();
-  for (int64_t begin = 0; begin < length; begin += kPiece) {
-    const int64_t count = std::min(kPiece, length - begin);
+  const auto length = static_cast<int64_t>(tokens.size());
+  for (int64_t begin = 0; begin < length; begin += piece()) {
+    const int64_t count = std::min(piece(), length - begin);
     const int64_t of_piece = std::clamp<int64_t>(wanted - (length - begin - count), 0, count);
-    run_piece(tokens.subspan(static_cast<size_t>(begin), static_cast<size_t>(count)), of_piece,
-              out);
-    out += of_piece * model_->width();
+    const auto part = tokens.subspan(static_cast<size_t>(begin), static_cast<size_t>(count));
+    if (device_ == nullptr) {
+      run_piece(part, of_piece, hidden);
+    } else {
+      PARE_RETURN_IF_ERROR(run_piece_on_device(part, of_piece, hidden, logits));
+    }
+    if (hidden != nullptr) hidden += of_piece * model_->width();
+    if (logits != nullptr) logits += of_piece * model_->vocabulary();
     length_ += count;
   }
   return {};
@@ -86,7 +112,7 @@ void Session::reserve(int64_t tokens) {
   }
 }
 
-void Session::run_piece(std::span<const int32_t> tokens, int64_t wanted, float* hidden) {
+Session::Rows Session::run_blocks(std::span<const int32_t> tokens, int64_t wanted) {
   const Program& program = model_->program();
   const auto count = static_cast<int64_t>(tokens.size());
   reserve(count);
@@ -95,15 +121,38 @@ void Session::run_piece(std::span<const int32_t> tokens, int64_t wanted, float* 
   rows.slots = &slots_;
   rows.columns = &program.slots;
   run(program.prologue, rows);
-  for (size_t b = 0; b < program.blocks.size(); ++b) {
+  for (size_t b = 0; b < blocks_here_; ++b) {
     rows.last_block = b + 1 == program.blocks.size();
     run(program.blocks[b], rows);
   }
+  return rows;
+}
+
+void Session::run_piece(std::span<const int32_t> tokens, int64_t wanted, float* hidden) {
+  const Rows rows = run_blocks(tokens, wanted);
   const ValuePlace stream{0, 0, model_->width()};
   for (int64_t r = 0; r < wanted; ++r) {
-    std::memcpy(hidden + r * model_->width(), rows.at(stream, count - wanted + r),
+    std::memcpy(hidden + r * model_->width(), rows.at(stream, rows.count - wanted + r),
                 static_cast<size_t>(model_->width()) * sizeof(float));
   }
+}
+
+Status Session::run_piece_on_device(std::span<const int32_t> tokens, int64_t wanted, float* hidden,
+                                    float* logits) {
+  DevicePiece piece{.count = static_cast<int64_t>(tokens.size()),
+                    .position = length_,
+                    .wanted = wanted,
+                    .hidden = wanted == 0 ? nullptr : hidden,
+                    .logits = wanted == 0 ? nullptr : logits};
+  if (blocks_here_ == 0) {
+    piece.tokens = tokens;
+    return device_->run(piece);
+  }
+  const Rows rows = run_blocks(tokens, wanted);
+  const ValuePlace stream{0, 0, model_->width()};
+  piece.stream = rows.at(stream, 0);
+  piece.stream_stride = rows.stride(stream);
+  return device_->run(piece);
 }
 
 Status Session::project(std::span<const float> hidden, std::span<float> logits) {
@@ -114,6 +163,7 @@ Status Session::project(std::span<const float> hidden, std::span<float> logits) 
     return invalid_argument("{} floats of hidden states do not give {} logits", hidden.size(),
                             logits.size());
   }
+  if (device_ != nullptr) return device_->project(hidden, logits);
   const Program& program = model_->program();
   std::vector<float> in;
   for (int64_t begin = 0; begin < count; begin += kPiece) {
