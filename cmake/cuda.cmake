@@ -1,10 +1,23 @@
 # nvcc and the CUDA runtime, linked statically: what libpare_cuda needs at run time is the driver
 # alone. Code is made for the architectures below; the newest is added as PTX, which drivers
 # compile for newer devices.
-set(PARE_CUDA_ARCHITECTURES "80-real;90-real;120" CACHE STRING
+if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+  set(CMAKE_CUDA_ARCHITECTURES 80)  # until the compiler is known
+endif()
+enable_language(CUDA)
+if(CMAKE_CUDA_COMPILER_VERSION VERSION_LESS 12.0)
+  message(STATUS "nvcc ${CMAKE_CUDA_COMPILER_VERSION} does not know C++20: no part for GPUs")
+  set(PARE_CUDA OFF)
+  return()
+endif()
+if(CMAKE_CUDA_COMPILER_VERSION VERSION_LESS 12.8)
+  set(known "80-real;90")
+else()
+  set(known "80-real;90-real;120")
+endif()
+set(PARE_CUDA_ARCHITECTURES ${known} CACHE STRING
   "CUDA architectures to compile for, as CMAKE_CUDA_ARCHITECTURES")
 set(CMAKE_CUDA_ARCHITECTURES ${PARE_CUDA_ARCHITECTURES})
-enable_language(CUDA)
 set(CMAKE_CUDA_STANDARD 20)
 set(CMAKE_CUDA_STANDARD_REQUIRED ON)
 set(CMAKE_CUDA_EXTENSIONS OFF)

@@ -53,7 +53,8 @@ ensure_venv() {
   sort -u -o "$stamp" "$stamp" <(echo "$missing")
 }
 
-# build PRESET [TARGET...]
+# build PRESET [TARGET...]; options for cmake in the array CONFIGURE.
+CONFIGURE=()
 build() {
   local preset=$1
   shift
@@ -63,12 +64,13 @@ build() {
   if command -v ccache >/dev/null; then
     # What one clone has compiled serves every other one.
     export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1 CCACHE_SLOPPINESS=pch_defines,time_macros
-    launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
+    launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache -DCMAKE_CUDA_COMPILER_LAUNCHER=ccache)
   fi
   # Warnings end a build where nobody reads them, and only there.
   local strict=OFF
   if [[ ${CI:-} == true ]]; then strict=ON; fi
-  cmake --preset "$preset" "${launcher[@]}" -DPARE_WERROR=$strict >"build/$preset/configure.log" 2>&1 ||
+  cmake --preset "$preset" "${launcher[@]}" -DPARE_WERROR=$strict "${CONFIGURE[@]}" \
+    >"build/$preset/configure.log" 2>&1 ||
     { tail -n 30 "build/$preset/configure.log"; die "cmake --preset $preset failed"; }
   cmake --build "build/$preset" -j "$JOBS" ${*:+--target "$@"} >"build/$preset/build.log" 2>&1 ||
     { grep -A 12 -m 5 -E 'error|FAILED' "build/$preset/build.log" || tail -n 40 "build/$preset/build.log"
