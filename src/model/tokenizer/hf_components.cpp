@@ -46,26 +46,26 @@ Status add_normalizer(const json& node, int depth, std::vector<NormalizerStep>* 
     for (const json& item : *list) PARE_RETURN_IF_ERROR(add_normalizer(item, depth + 1, steps));
   } else if (type == "NFC" || type == "NFD" || type == "NFKC" || type == "NFKD") {
     PARE_ASSIGN_OR_RETURN(UnicodeForm form, parse_form(type));
-    steps->push_back(form);
+    steps->emplace_back(form);
   } else if (type == "Prepend") {
-    steps->push_back(PrependText{string_or(node, "prepend", "")});
+    steps->emplace_back(PrependText{string_or(node, "prepend", "")});
   } else if (type == "Replace") {
     PARE_ASSIGN_OR_RETURN(Regex regex, parse_pattern(node));
-    steps->push_back(ReplaceText{std::move(regex), string_or(node, "content", "")});
+    steps->emplace_back(ReplaceText{std::move(regex), string_or(node, "content", "")});
   } else if (type == "Strip") {
-    steps->push_back(
+    steps->emplace_back(
         StripSpace{bool_or(node, "strip_left", true), bool_or(node, "strip_right", true)});
   } else if (type == "Lowercase") {
-    steps->push_back(Lowercase{});
+    steps->emplace_back(Lowercase{});
   } else if (type == "StripAccents") {
-    steps->push_back(StripAccents{});
+    steps->emplace_back(StripAccents{});
   } else if (type == "BertNormalizer") {
     BertClean clean;
     clean.clean_text = bool_or(node, "clean_text", true);
     clean.handle_chinese = bool_or(node, "handle_chinese_chars", true);
     clean.lowercase = bool_or(node, "lowercase", true);
     clean.strip_accents = bool_or(node, "strip_accents", clean.lowercase);
-    steps->push_back(clean);
+    steps->emplace_back(clean);
   } else {
     return unsupported("normalizer \"{}\" is not one that this build knows", type);
   }
@@ -85,7 +85,7 @@ Result<SplitBehavior> parse_behavior(const json& node, const char* fallback) {
 Status add_split(const char* pattern, SplitBehavior behavior,
                  std::vector<PreTokenizerStep>* steps) {
   PARE_ASSIGN_OR_RETURN(Regex regex, Regex::compile(pattern));
-  steps->push_back(SplitStep{std::move(regex), behavior});
+  steps->emplace_back(SplitStep{std::move(regex), behavior});
   return {};
 }
 
@@ -113,14 +113,14 @@ Status add_pre_tokenizer(const json& node, int depth, std::vector<PreTokenizerSt
   } else if (type == "Split") {
     PARE_ASSIGN_OR_RETURN(Regex regex, parse_pattern(node));
     PARE_ASSIGN_OR_RETURN(const SplitBehavior behavior, parse_behavior(node, "Isolated"));
-    steps->push_back(SplitStep{std::move(regex), behavior, bool_or(node, "invert", false)});
+    steps->emplace_back(SplitStep{std::move(regex), behavior, bool_or(node, "invert", false)});
   } else if (type == "ByteLevel") {
     ByteLevelStep step;
     step.add_prefix_space = bool_or(node, "add_prefix_space", true);
     step.use_regex = bool_or(node, "use_regex", true);
-    steps->push_back(step);
+    steps->emplace_back(step);
   } else if (type == "Metaspace") {
-    steps->push_back(parse_metaspace(node));
+    steps->emplace_back(parse_metaspace(node));
   } else if (type == "Digits") {
     const bool individual = bool_or(node, "individual_digits", false);
     return add_split(R"(\p{N})", individual ? SplitBehavior::kIsolated : SplitBehavior::kContiguous,
@@ -130,7 +130,7 @@ Status add_pre_tokenizer(const json& node, int depth, std::vector<PreTokenizerSt
     return add_split(kPunctuation, behavior, steps);
   } else if (type == "Whitespace") {
     PARE_ASSIGN_OR_RETURN(Regex regex, Regex::compile(R"(\w+|[^\w\s]+)"));
-    steps->push_back(SplitStep{std::move(regex), SplitBehavior::kRemoved, true});
+    steps->emplace_back(SplitStep{std::move(regex), SplitBehavior::kRemoved, true});
   } else if (type == "WhitespaceSplit") {
     return add_split(R"(\s)", SplitBehavior::kRemoved, steps);
   } else if (type == "BertPreTokenizer") {

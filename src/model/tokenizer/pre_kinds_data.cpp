@@ -209,9 +209,9 @@ Result<PreTokenizer> pre_tokenizer_of(const PreKind& kind) {
   std::vector<PreTokenizerStep> steps;
   for (const char* pattern : kind.regexes) {
     PARE_ASSIGN_OR_RETURN(Regex regex, Regex::compile(pattern));
-    steps.push_back(SplitStep{std::move(regex)});
+    steps.emplace_back(SplitStep{std::move(regex)});
   }
-  steps.push_back(ByteLevelStep{});
+  steps.emplace_back(ByteLevelStep{});
   return PreTokenizer(std::move(steps));
 }
 
