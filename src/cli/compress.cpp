@@ -168,14 +168,15 @@ class Job {
     return {};
   }
 
-  // The largest preset that fits the same size, made with the same statistics.
+  // The largest preset that fits the same budget, made with the same statistics.
   Status measure_preset() {
+    const uint64_t most = std::max(found_.plan.budget_bytes, written_.file_bytes);
     std::optional<Plan> best;
     for (const Preset& preset : all_presets()) {
       PlanOptions options;
       options.type = preset.name;
       auto plan = preset_plan(*model_, options, /*has_imatrix=*/true, Progress::silent());
-      if (!plan.ok() || plan->file_bytes > written_.file_bytes) continue;
+      if (!plan.ok() || plan->file_bytes > most) continue;
       if (!best || plan->file_bytes > best->file_bytes) best = std::move(*plan);
     }
     if (!best) {

@@ -59,6 +59,14 @@ class MainJob(Program):
                          planned)
         self.assertEqual(self.left_over("made.gguf"), ["made.gguf"])
 
+    def test_the_rival_is_the_preset_of_that_size(self):
+        size = self.bytes_of("Q4_K_M")
+        said = self.json("compress", self.model, "--fit", size, "--text", self.text, *self.WINDOWS,
+                         "--refine", 0, "--eval-chunks", 1, "--prompt", "", "-o",
+                         self.folder / "rival.gguf")
+        self.assertEqual((said["rows"][1]["bytes"], said["rows"][1]["label"]),
+                         (size, "preset Q4_K_M"))
+
     def test_eval_says_what_compress_said(self):
         # On other windows, so near it and not the same.
         seen = self.json("eval", self.made, "--baseline", self.model, "--text", self.text, "--ctx",
