@@ -11,6 +11,8 @@
 
 #include <cstring>
 
+#include "base/check.h"
+
 HWY_PUSH_ATTRIBUTES("avx,avx2,bmi,bmi2,fma,f16c")
 #define PARE_INLINE static inline __attribute__((always_inline))
 #define PARE_METHOD inline __attribute__((always_inline))
@@ -29,6 +31,11 @@ Range range_of(const PlanarForm& form) {
   if (form.max_level > 64) return Range::k127;
   if (form.max_level > 32) return Range::k64;
   return form.max_level > 16 ? Range::k32 : Range::k16;
+}
+
+// Of forms with offsets, only that of the plain unpackers has levels that begin below zero.
+constexpr bool has_zero(int scale_len, int offset_len) {
+  return offset_len == 0 || (scale_len == 16 && offset_len == 16);
 }
 
 PARE_INLINE __m256i load_bytes(const void* p) {
@@ -89,25 +96,26 @@ PARE_INLINE __m256i row_mask(int64_t rows) {
 }
 
 // Sums of a tile, [tokens][2] registers, in the first-level cache: those of integers need all
-// registers that there are. Hidden from the compiler, which would take half of them into registers
-// and others out.
-template <int kCount>
+// registers that there are.
 class Kept {
  public:
-  PARE_METHOD Kept() { __asm__("" : "=r"(at_) : "0"(memory_) : "memory"); }
-  Kept(const Kept&) = delete;
+  PARE_METHOD explicit Kept(float* memory) : at_(memory) {}
   PARE_METHOD __m256 get(int t, int v) const { return _mm256_load_ps(at_ + 16 * t + 8 * v); }
-  PARE_METHOD void set(int t, int v, __m256 sum) { _mm256_store_ps(at_ + 16 * t + 8 * v, sum); }
+  PARE_METHOD void set(int t, int v, __m256 sum) const {
+    _mm256_store_ps(at_ + 16 * t + 8 * v, sum);
+  }
   PARE_METHOD __m256i get_integers(int t, int v) const { return _mm256_castps_si256(get(t, v)); }
-  PARE_METHOD void set(int t, int v, __m256i sum) { set(t, v, _mm256_castsi256_ps(sum)); }
+  PARE_METHOD void set(int t, int v, __m256i sum) const { set(t, v, _mm256_castsi256_ps(sum)); }
 
  private:
-  alignas(32) float memory_[16 * kCount];
   float* at_;
 };
 
+// The compiler would keep copies of sums elsewhere, and store all of them twice.
+PARE_INLINE void stay_in_memory() { __asm__ volatile("" : : : "memory"); }
+
 template <int kCount>
-PARE_INLINE void begin_sums(const Core::Output& out, Kept<kCount>& sums) {
+PARE_INLINE void begin_sums(const Core::Output& out, const Kept& sums) {
 #pragma GCC unroll 2
   for (int v = 0; v < 2; ++v) {
     const __m256i mask = row_mask(out.rows - 8 * v);
@@ -121,7 +129,7 @@ PARE_INLINE void begin_sums(const Core::Output& out, Kept<kCount>& sums) {
 }
 
 template <int kCount>
-PARE_INLINE void end_sums(const Core::Output& out, Kept<kCount>& sums) {
+PARE_INLINE void end_sums(const Core::Output& out, const Kept& sums) {
 #pragma GCC unroll 2
   for (int v = 0; v < 2; ++v) {
     const __m256i mask = row_mask(out.rows - 8 * v);
@@ -138,16 +146,36 @@ PARE_INLINE __m256i broadcast_word(const void* p) {
   return _mm256_set1_epi32(word);
 }
 
-// Keeps the compiler from adding a sum's terms in another order: all of them would have to be there
-// at once, more than there are registers.
-PARE_INLINE __m256i in_order(__m256i sum) {
-  __asm__("" : "+x"(sum));
-  return sum;
+// sum += products, in place. The compiler would copy the sums of every step, or reorder the steps
+// until all their products had to be there at once; so it is told the instructions.
+//
+// Products of bytes, of which pairs are added, in 16 bits.
+PARE_INLINE void add_pairs(__m256i* sum, __m256i w, __m256i x) {
+  __m256i product;
+  __asm__("vpmaddubsw %[x], %[w], %[product]\n\tvpaddw %[product], %[sum], %[sum]"
+          : [product] "=&x"(product), [sum] "+x"(*sum)
+          : [w] "x"(w), [x] "x"(x));
+}
+// Products of bytes, of which fours are added, in 32 bits.
+PARE_INLINE void add_fours(__m256i* sum, __m256i w, __m256i x, __m256i ones) {
+  __m256i product;
+  __asm__(
+      "vpmaddubsw %[x], %[w], %[product]\n\tvpmaddwd %[ones], %[product], %[product]\n\t"
+      "vpaddd %[product], %[sum], %[sum]"
+      : [product] "=&x"(product), [sum] "+x"(*sum)
+      : [w] "x"(w), [x] "x"(x), [ones] "xm"(ones));
+}
+// Products of 16-bit integers, of which pairs are added, in 32 bits.
+PARE_INLINE void add_wide(__m256i* sum, __m256i w, __m256i x) {
+  __m256i product;
+  __asm__("vpmaddwd %[x], %[w], %[product]\n\tvpaddd %[product], %[sum], %[sum]"
+          : [product] "=&x"(product), [sum] "+x"(*sum)
+          : [w] "x"(w), [x] "x"(x));
 }
 
 // Calls finish(t, v, sums) with `start` plus the products of kWords words of levels, rows
 // 8 v .. 8 v + 7, and token t.
-template <Range kRange, int kCount, int kWords, class Finish>
+template <Range kRange, int kCount, int kWords, bool kStart, class Finish>
 PARE_INLINE void multiply(const uint8_t* level, const int8_t* q, const int32_t* start,
                           const Finish& finish) {
   const __m256i ones = _mm256_set1_epi16(1);
@@ -155,18 +183,21 @@ PARE_INLINE void multiply(const uint8_t* level, const int8_t* q, const int32_t* 
   if constexpr (kStep <= 1) {
     __m256i dots[kCount][2];
 #pragma GCC unroll 6
-    for (int t = 0; t < kCount; ++t) dots[t][0] = dots[t][1] = broadcast_word(start + t);
+    for (int t = 0; t < kCount; ++t) {
+      dots[t][0] = dots[t][1] = kStart ? broadcast_word(start + t) : _mm256_setzero_si256();
+    }
     const auto add = [&](__m256i w0, __m256i w1, const int8_t* words)
         __attribute__((always_inline)) {
-      const auto product = [&](__m256i w, __m256i x) __attribute__((always_inline)) {
-        if constexpr (kRange == Range::kWide) return _mm256_madd_epi16(w, x);
-        return _mm256_madd_epi16(_mm256_maddubs_epi16(w, x), ones);
-      };
 #pragma GCC unroll 6
       for (int t = 0; t < kCount; ++t) {
         const __m256i x = broadcast_word(words + 4 * t);
-        dots[t][0] = in_order(_mm256_add_epi32(dots[t][0], product(w0, x)));
-        dots[t][1] = in_order(_mm256_add_epi32(dots[t][1], product(w1, x)));
+        if constexpr (kRange == Range::kWide) {
+          add_wide(&dots[t][0], w0, x);
+          add_wide(&dots[t][1], w1, x);
+        } else {
+          add_fours(&dots[t][0], w0, x, ones);
+          add_fours(&dots[t][1], w1, x, ones);
+        }
       }
     };
 #pragma GCC unroll 8
@@ -187,7 +218,8 @@ PARE_INLINE void multiply(const uint8_t* level, const int8_t* q, const int32_t* 
     }
   } else {
     constexpr int kRun = kStep < kWords ? kStep : kWords;
-    Kept<kCount> earlier;
+    alignas(32) float memory[16 * kCount];
+    const Kept earlier(memory);
 #pragma GCC unroll 4
     for (int begin = 0; begin < kWords; begin += kRun) {
       __m256i pairs[kCount][2];
@@ -197,18 +229,25 @@ PARE_INLINE void multiply(const uint8_t* level, const int8_t* q, const int32_t* 
 #pragma GCC unroll 6
         for (int t = 0; t < kCount; ++t) {
           const __m256i x = broadcast_word(q + 4 * (kTokens * k + t));
-          const __m256i p0 = _mm256_maddubs_epi16(w0, x), p1 = _mm256_maddubs_epi16(w1, x);
-          pairs[t][0] = in_order(k == begin ? p0 : _mm256_add_epi16(pairs[t][0], p0));
-          pairs[t][1] = in_order(k == begin ? p1 : _mm256_add_epi16(pairs[t][1], p1));
+          if (k == begin) {
+            pairs[t][0] = _mm256_maddubs_epi16(w0, x);
+            pairs[t][1] = _mm256_maddubs_epi16(w1, x);
+          } else {
+            add_pairs(&pairs[t][0], w0, x);
+            add_pairs(&pairs[t][1], w1, x);
+          }
         }
       }
 #pragma GCC unroll 6
       for (int t = 0; t < kCount; ++t) {
 #pragma GCC unroll 2
         for (int v = 0; v < 2; ++v) {
-          const __m256i before =
-              begin == 0 ? broadcast_word(start + t) : earlier.get_integers(t, v);
-          const __m256i dots = _mm256_add_epi32(_mm256_madd_epi16(pairs[t][v], ones), before);
+          __m256i dots = _mm256_madd_epi16(pairs[t][v], ones);
+          if (begin != 0) {
+            dots = _mm256_add_epi32(dots, earlier.get_integers(t, v));
+          } else if (kStart) {
+            dots = _mm256_add_epi32(dots, broadcast_word(start + t));
+          }
           if (begin + kRun == kWords) {
             finish(t, v, dots);
           } else {
@@ -223,8 +262,10 @@ PARE_INLINE void multiply(const uint8_t* level, const int8_t* q, const int32_t* 
 template <Range kRange, int kCount, int kScaleLen, int kOffsetLen>
 PARE_INLINE void many_block(const Panel& panel, int64_t columns, const Int8Tile& x,
                             const Core::Output& out) {
-  Kept<kCount> sums;
+  alignas(32) float memory[16 * kCount];
+  const Kept sums(memory);
   begin_sums<kCount>(out, sums);
+  constexpr int kOffsets = kOffsetLen == 0 ? 0 : kScaleLen / kOffsetLen;  // of each scale
   const uint8_t* level = panel.level;
   const float* scale = panel.scale;
   const float* offset = panel.offset;
@@ -235,33 +276,28 @@ PARE_INLINE void many_block(const Panel& panel, int64_t columns, const Int8Tile&
   for (int64_t c = 0; c < columns; c += 32) {
 #pragma GCC unroll 2
     for (int part = 0; part < 32 / kScaleLen; ++part) {
-      multiply<kRange, kCount, kScaleLen / 4>(
+      multiply<kRange, kCount, kScaleLen / 4, has_zero(kScaleLen, kOffsetLen)>(
           level, q, start, [&](int t, int v, __m256i dots) __attribute__((always_inline)) {
             const __m256 s = _mm256_load_ps(scale + 8 * v);
             const __m256 product = _mm256_mul_ps(_mm256_cvtepi32_ps(dots), s);
-            sums.set(t, v,
-                     _mm256_fmadd_ps(product, _mm256_broadcast_ss(x_scale + t), sums.get(t, v)));
+            __m256 sum = sums.get(t, v);
+            sum = _mm256_fmadd_ps(product, _mm256_broadcast_ss(x_scale + t), sum);
+#pragma GCC unroll 2
+            for (int i = 0; i < kOffsets; ++i) {
+              sum = _mm256_fmadd_ps(_mm256_load_ps(offset + kRows * i + 8 * v),
+                                    _mm256_broadcast_ss(x_sum + kTokens * i + t), sum);
+            }
+            sums.set(t, v, sum);
           });
       level += kScaleLen * kRows;
       q += kScaleLen * kTokens * (kRange == Range::kWide ? 2 : 1);
       scale += kRows;
+      offset += kOffsets * kRows;
+      x_sum += kOffsets * kTokens;
       start += kTokens;
     }
     x_scale += kTokens;
-    if constexpr (kOffsetLen != 0) {
-#pragma GCC unroll 2
-      for (int part = 0; part < 32 / kOffsetLen; ++part) {
-        const __m256 o0 = _mm256_load_ps(offset), o1 = _mm256_load_ps(offset + 8);
-#pragma GCC unroll 6
-        for (int t = 0; t < kCount; ++t) {
-          const __m256 s = _mm256_broadcast_ss(x_sum + t);
-          sums.set(t, 0, _mm256_fmadd_ps(o0, s, sums.get(t, 0)));
-          sums.set(t, 1, _mm256_fmadd_ps(o1, s, sums.get(t, 1)));
-        }
-        offset += kRows;
-        x_sum += kTokens;
-      }
-    }
+    stay_in_memory();
   }
   end_sums<kCount>(out, sums);
 }
@@ -298,6 +334,8 @@ Core::Many choose_many_in(const PlanarForm& form) {
 }
 
 Core::Many choose_many(const PlanarForm& form) {
+  PARE_CHECK(has_zero(form.scale_len, form.offset_len) || form.zero == 0,
+             "no form with this zero and these offsets is known");
   switch (range_of(form)) {
     case Range::kWide:
       return choose_many_in<Range::kWide>(form);
@@ -322,7 +360,8 @@ void interleave_floats(const float* rows, int64_t row_stride, int64_t columns, f
 template <int kCount>
 PARE_INLINE void many_floats_block(const float* panel, int64_t columns, const float* x,
                                    const Core::Output& out) {
-  Kept<kCount> kept;
+  alignas(32) float memory[16 * kCount];
+  const Kept kept(memory);
   begin_sums<kCount>(out, kept);
   __m256 sums[kCount][2];
 #pragma GCC unroll 6

@@ -59,6 +59,10 @@ void unpack_q2_k(const std::byte* in, int64_t columns, PlanarPiece* out) {
   }
 }
 
+// AVX2 multiplies bytes up to 127 only, so there Q3_K has its own levels and a scale per 16
+// columns.
+constexpr bool kQ3Codes = HWY_TARGET == HWY_AVX2;
+
 // 32 bytes of high bits, 64 bytes of low bits, 12 bytes of codes, f16 d. Level + 4 has its low two
 // bits at bits 2 j, 2 j + 1 of byte 32 h + i and its high bit at bit 4 h + j of byte i, for column
 // 128 h + 32 j + i. Scale code + 32 of group 4 k + r: low four bits in byte 4 (k & 1) + r, half
@@ -72,19 +76,29 @@ void unpack_q3_k(const std::byte* in, int64_t columns, PlanarPiece* out) {
                                (b & 0x0f0f0f0fu) | (t >> 2 & 0x03030303u) << 4,
                                (a >> 4 & 0x0f0f0f0fu) | (t >> 4 & 0x03030303u) << 4,
                                (b >> 4 & 0x0f0f0f0fu) | (t >> 6 & 0x03030303u) << 4};
-    fill(half_at(block + 108), 8, out->scale + c / 32);
+    if constexpr (kQ3Codes) {
+      const hn::Repartition<int8_t, Bytes16> di;
+      alignas(16) int8_t codes[16];
+      std::memcpy(codes, words, sizeof codes);
+      hn::Store(hn::Sub(hn::Load(di, codes), hn::Set(di, 32)), di, codes);
+      scale_codes(half_at(block + 108), codes, 16, out->scale + c / 16);
+    } else {
+      fill(half_at(block + 108), 8, out->scale + c / 32);
+    }
     for (size_t half = 0; half < 4; ++half) {
       const size_t h = half / 2, side = half % 2;
       const B16 low = hn::LoadU(d, block + 32 + 16 * half);
       const B16 high = hn::LoadU(d, block + 16 * side);
       uint8_t* level = out->level + c + static_cast<int64_t>(128 * h + 16 * side);
       const auto put = [&](size_t j, B16 index) HWY_ATTR {
-        const size_t g = 8 * h + 2 * j + side;
-        const B16 table = hn::Load(d, kQ3Products.v[words[g / 4] >> (8 * (g % 4)) & 63u]);
         const auto is_high = hn::TestBit(high, hn::Set(d, static_cast<uint8_t>(1u << (4 * h + j))));
-        const B16 l =
-            hn::Or(hn::And(index, hn::Set(d, 3)), hn::IfThenElseZero(is_high, hn::Set(d, 4)));
-        hn::StoreU(hn::TableLookupBytes(table, l), d, level + 32 * j);
+        B16 l = hn::Or(hn::And(index, hn::Set(d, 3)), hn::IfThenElseZero(is_high, hn::Set(d, 4)));
+        if constexpr (!kQ3Codes) {
+          const size_t g = 8 * h + 2 * j + side;
+          const uint32_t code = words[g / 4] >> (8 * (g % 4)) & 63u;
+          l = hn::TableLookupBytes(hn::Load(d, kQ3Products.v[code]), l);
+        }
+        hn::StoreU(l, d, level + 32 * j);
       };
       put(0, low);
       put(1, hn::ShiftRight<2>(low));
@@ -93,6 +107,7 @@ void unpack_q3_k(const std::byte* in, int64_t columns, PlanarPiece* out) {
     }
   }
 }
+constexpr PlanarForm kQ3Form = kQ3Codes ? PlanarForm{16, 0, 4, 7} : PlanarForm{32, 0, kQ3Zero, 252};
 
 // Scales and offsets of Q4_K and Q5_K: f16 d, f16 dmin, and 6-bit codes of eight groups in 12
 // bytes (codecs/kquant_scales6.h).
@@ -170,7 +185,7 @@ void unpack_q6_k(const std::byte* in, int64_t columns, PlanarPiece* out) {
 
 const Unpacker kUnpackers[] = {
     {"simd", CodecId::kQ2_K, {32, 16, 0, 45}, unpack_q2_k},
-    {"simd", CodecId::kQ3_K, {32, 0, kQ3Zero, 252}, unpack_q3_k},
+    {"simd", CodecId::kQ3_K, kQ3Form, unpack_q3_k},
     {"simd", CodecId::kQ4_K, {32, 32, 0, 15}, unpack_q4_k},
     {"simd", CodecId::kQ5_K, {32, 32, 0, 31}, unpack_q5_k},
     {"simd", CodecId::kQ6_K, {16, 0, 32, 63}, unpack_q6_k},
