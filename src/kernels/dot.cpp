@@ -8,9 +8,11 @@ const Dot* find_dot(CpuLevel level, CodecId codec) {
 #if defined(__x86_64__)
   using Family = std::span<const Dot>;
   const bool avx512 = level == CpuLevel::kAvx512 || level == CpuLevel::kAmx;
-  for (const Family& family : {avx512 ? avx512_dots() : Family(),
-                               avx512 && cpu_has(CpuFeature::kVbmi) ? vbmi_dots() : Family(),
-                               level == CpuLevel::kAvx2 ? avx2_dots() : Family()}) {
+  const bool vbmi = avx512 && cpu_has(CpuFeature::kVbmi);
+  const bool avx2 = level == CpuLevel::kAvx2;
+  for (const Family& family : {avx512 ? avx512_dots() : Family(), vbmi ? vbmi_dots() : Family(),
+                               avx2 ? avx2_dots() : Family(), avx2 ? avx2_lattice_dots() : Family(),
+                               avx2 ? avx2_small_dots() : Family()}) {
     const auto found = std::ranges::find(family, codec, &Dot::codec);
     if (found != family.end()) return &*found;
   }

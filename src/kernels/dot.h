@@ -23,7 +23,9 @@ struct Dot {
 const Dot* find_dot(CpuLevel level, CodecId codec);
 
 // The families that they come from; x86-64 only.
-std::span<const Dot> avx2_dots();    // level kAvx2
+std::span<const Dot> avx2_dots();  // level kAvx2
+std::span<const Dot> avx2_lattice_dots();
+std::span<const Dot> avx2_small_dots();
 std::span<const Dot> avx512_dots();  // level kAvx512
 std::span<const Dot> vbmi_dots();    // the same, and CpuFeature::kVbmi
 

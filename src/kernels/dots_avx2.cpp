@@ -22,15 +22,7 @@ PARE_INLINE void for_blocks(const uint8_t* in, const Body& body) {
   for (int j = 0; j < 8; ++j) body(j, in + j * kBytes + kHead);
 }
 
-template <CodecId kIt, int kBlockBytes, Levels kForm, int kZeroLevel = 0>
-struct Blocks32 {
-  static constexpr CodecId kId = kIt;
-  static constexpr Levels kLevels = kForm;
-  static constexpr int kZero = kZeroLevel, kColumns = 32, kBytes = kBlockBytes;
-  static constexpr bool kOffset16 = false;
-};
-
-struct Q4_0 : Blocks32<CodecId::kQ4_0, 18, Levels::kPlain, 8> {
+struct Q4_0 : Layout<CodecId::kQ4_0, 32, 18, Levels::kPlain, 8> {
   PARE_INLINE void load(const uint8_t* in, Span2* out) {
     out->scale = halves<kBytes>(in);
     for_blocks<kBytes, 2>(
@@ -39,7 +31,7 @@ struct Q4_0 : Blocks32<CodecId::kQ4_0, 18, Levels::kPlain, 8> {
   }
 };
 
-struct Q4_1 : Blocks32<CodecId::kQ4_1, 20, Levels::kOffset> {
+struct Q4_1 : Layout<CodecId::kQ4_1, 32, 20, Levels::kOffset> {
   PARE_INLINE void load(const uint8_t* in, Span2* out) {
     out->scale = halves<kBytes>(in);
     out->offset = halves<kBytes>(in + 2);
@@ -49,28 +41,28 @@ struct Q4_1 : Blocks32<CodecId::kQ4_1, 20, Levels::kOffset> {
   }
 };
 
-struct Q5_0 : Blocks32<CodecId::kQ5_0, 22, Levels::kPlain, 16> {
+struct Q5_0 : Layout<CodecId::kQ5_0, 32, 22, Levels::kPlain, 16> {
   PARE_INLINE void load(const uint8_t* in, Span2* out) {
     out->scale = halves<kBytes>(in);
     for_blocks<kBytes, 2>(
         in, [&](int j, const uint8_t* a) __attribute__((always_inline)) {
-          out->level[j] = _mm256_or_si256(nibbles(a + 4), fifths(a));
+          out->level[j] = _mm256_or_si256(nibbles(a + 4), where_set(a, 16));
         });
   }
 };
 
-struct Q5_1 : Blocks32<CodecId::kQ5_1, 24, Levels::kOffset> {
+struct Q5_1 : Layout<CodecId::kQ5_1, 32, 24, Levels::kOffset> {
   PARE_INLINE void load(const uint8_t* in, Span2* out) {
     out->scale = halves<kBytes>(in);
     out->offset = halves<kBytes>(in + 2);
     for_blocks<kBytes, 4>(
         in, [&](int j, const uint8_t* a) __attribute__((always_inline)) {
-          out->level[j] = _mm256_or_si256(nibbles(a + 4), fifths(a));
+          out->level[j] = _mm256_or_si256(nibbles(a + 4), where_set(a, 16));
         });
   }
 };
 
-struct Q8_0 : Blocks32<CodecId::kQ8_0, 34, Levels::kSigned> {
+struct Q8_0 : Layout<CodecId::kQ8_0, 32, 34, Levels::kSigned> {
   PARE_INLINE void load(const uint8_t* in, Span2* out) {
     out->scale = halves<kBytes>(in);
     for_blocks<kBytes, 2>(
@@ -79,7 +71,7 @@ struct Q8_0 : Blocks32<CodecId::kQ8_0, 34, Levels::kSigned> {
   }
 };
 
-struct IQ4_NL : Blocks32<CodecId::kIQ4_NL, 18, Levels::kSigned> {
+struct IQ4_NL : Layout<CodecId::kIQ4_NL, 32, 18, Levels::kSigned> {
   PARE_INLINE void load(const uint8_t* in, Span2* out) {
     const __m256i table = table16(kquant::kTable.data(), 0);
     out->scale = halves<kBytes>(in);
@@ -90,7 +82,7 @@ struct IQ4_NL : Blocks32<CodecId::kIQ4_NL, 18, Levels::kSigned> {
   }
 };
 
-struct MXFP4 : Blocks32<CodecId::kMXFP4, 17, Levels::kPlain, 12> {
+struct MXFP4 : Layout<CodecId::kMXFP4, 32, 17, Levels::kPlain, 12> {
   PARE_INLINE void load(const uint8_t* in, Span2* out) {
     const __m256i table = table16(kFp4Levels.data(), kZero);
     uint64_t exponents = 0;
@@ -111,15 +103,7 @@ struct MXFP4 : Blocks32<CodecId::kMXFP4, 17, Levels::kPlain, 12> {
 
 // --- blocks of 256 columns ---
 
-template <CodecId kIt, int kBlockBytes, Levels kForm, int kZeroLevel = 0, bool kOffsets = false>
-struct Blocks256 {
-  static constexpr CodecId kId = kIt;
-  static constexpr Levels kLevels = kForm;
-  static constexpr int kZero = kZeroLevel, kColumns = 256, kBytes = kBlockBytes;
-  static constexpr bool kOffset16 = kOffsets;
-};
-
-struct IQ4_XS : Blocks256<CodecId::kIQ4_XS, 136, Levels::kSigned> {
+struct IQ4_XS : Layout<CodecId::kIQ4_XS, 256, 136, Levels::kSigned> {
   PARE_INLINE void load(const uint8_t* in, Span2* out) {
     const __m256i table = table16(kquant::kTable.data(), 0);
     out->scale = load_scales_iq4(in);
@@ -130,7 +114,7 @@ struct IQ4_XS : Blocks256<CodecId::kIQ4_XS, 136, Levels::kSigned> {
   }
 };
 
-struct Q4_K : Blocks256<CodecId::kQ4_K, 144, Levels::kOffset> {
+struct Q4_K : Layout<CodecId::kQ4_K, 256, 144, Levels::kOffset> {
   PARE_INLINE void load(const uint8_t* in, Span2* out) {
     load_scales6(in, &out->scale, &out->offset);
 #pragma GCC unroll 4
@@ -142,7 +126,7 @@ struct Q4_K : Blocks256<CodecId::kQ4_K, 144, Levels::kOffset> {
   }
 };
 
-struct Q5_K : Blocks256<CodecId::kQ5_K, 176, Levels::kOffset> {
+struct Q5_K : Layout<CodecId::kQ5_K, 256, 176, Levels::kOffset> {
   PARE_INLINE void load(const uint8_t* in, Span2* out) {
     load_scales6(in, &out->scale, &out->offset);
     const __m256i high = load32(in + 16);
@@ -159,7 +143,7 @@ struct Q5_K : Blocks256<CodecId::kQ5_K, 176, Levels::kOffset> {
   }
 };
 
-struct Q6_K : Blocks256<CodecId::kQ6_K, 210, Levels::kCodes, 32> {
+struct Q6_K : Layout<CodecId::kQ6_K, 256, 210, Levels::kCodes, 32> {
   PARE_INLINE void load(const uint8_t* in, Span2* out) {
     const __m256 d = half(in + 208);
     set_codes(out, d, load16(in + 192));
@@ -180,16 +164,7 @@ struct Q6_K : Blocks256<CodecId::kQ6_K, 210, Levels::kCodes, 32> {
   }
 };
 
-// Pairs of bits of 32 bytes, four registers.
-PARE_INLINE void put_pairs(__m256i v, __m256i* level) {
-  const __m256i mask = splat2(3);
-  level[0] = bits<0>(v, mask);
-  level[1] = bits<2>(v, mask);
-  level[2] = bits<4>(v, mask);
-  level[3] = bits<6>(v, mask);
-}
-
-struct Q2_K : Blocks256<CodecId::kQ2_K, 84, Levels::kCodes, 0, true> {
+struct Q2_K : Layout<CodecId::kQ2_K, 256, 84, Levels::kCodes, 0, true> {
   PARE_INLINE void load(const uint8_t* in, Span2* out) {
     const __m128i codes = load16(in), mask = _mm_set1_epi8(15);
     set_codes(out, half(in + 80), _mm_and_si128(codes, mask));
@@ -199,7 +174,7 @@ struct Q2_K : Blocks256<CodecId::kQ2_K, 84, Levels::kCodes, 0, true> {
   }
 };
 
-struct Q3_K : Blocks256<CodecId::kQ3_K, 110, Levels::kCodes, 4> {
+struct Q3_K : Layout<CodecId::kQ3_K, 256, 110, Levels::kCodes, 4> {
   PARE_INLINE void load(const uint8_t* in, Span2* out) {
     const __m256 d = half(in + 108);
     const __m128i codes = _mm_sub_epi8(scales3(in + 96), _mm_set1_epi8(32));
@@ -223,16 +198,8 @@ struct Q3_K : Blocks256<CodecId::kQ3_K, 110, Levels::kCodes, 4> {
   }
 };
 
-struct TQ2_0 : Blocks256<CodecId::kTQ2_0, 66, Levels::kPlain, 1> {
-  PARE_INLINE void load(const uint8_t* in, Span2* out) {
-    out->scale = half(in + 64);
-    put_pairs(load32(in), out->level);
-    put_pairs(load32(in + 32), out->level + 4);
-  }
-};
-
-using All = Codecs<Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, IQ4_NL, MXFP4, IQ4_XS, Q2_K, Q3_K, Q4_K, Q5_K,
-                   Q6_K, TQ2_0>;
+using All =
+    Codecs<Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, IQ4_NL, MXFP4, IQ4_XS, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K>;
 
 }  // namespace
 }  // namespace pare::span

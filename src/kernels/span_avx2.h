@@ -17,20 +17,24 @@ namespace {
 
 // How the values of a span follow from its levels.
 enum class Levels {
-  kPlain,   // scale * (level - kZero), a scale for each 32 columns
-  kSigned,  // scale * level, level signed
-  kOffset,  // scale * level + offset, both for each 32 columns
-  kCodes    // d * code * (level - kZero) + offset, a code (and an offset) for each 16 columns
+  kPlain,       // scale * (level - kZero), a scale for each 32 columns
+  kPlain16,     // the same, a scale for each 16 columns
+  kSigned,      // scale * level, level signed
+  kMagnitudes,  // scale * level with the sign of `sign`
+  kOffset,      // scale * level + offset, both for each 32 columns
+  kCodes,       // d * code * (level - kZero) + offset, a code (and an offset) for each 16 columns
+  kMagnitudeCodes  // d * code * level with the sign of `sign`
 };
 
 // A codec has kId, kLevels, kZero, kOffset16 (kCodes with offsets), kColumns and kBytes of a block,
 // and load(first block, out), which reads no byte but those of 256 columns.
 struct Span2 {
   __m256i level[8];
-  __m256 scale;     // of each 32 columns; kCodes: d, eight times
+  __m256i sign[8];  // kMagnitude*: bytes of 1 and -1
+  __m256 scale;     // of each 32 columns; k*Codes: d, eight times
   __m256 offset;    // kOffset
-  __m256i codes;    // kCodes: 16 bits each, groups 0, 2, .. 14, then 1, 3, .. 15
-  __m256 by_16[2];  // kCodes: d * code of groups 0 to 7 and 8 to 15, or their offsets
+  __m256i codes;    // k*Codes: 16 bits each, groups 0, 2, .. 14, then 1, 3, .. 15
+  __m256 by_16[2];  // of groups 0 to 7 and 8 to 15. kPlain16: scales; kCodes: d * code, or offsets
 };
 
 PARE_INLINE __m256i splat2(int byte) { return _mm256_set1_epi8(static_cast<char>(byte)); }
@@ -51,14 +55,26 @@ PARE_INLINE __m256i bit(__m256i v) {
   if constexpr (kFrom >= kTo) return bits<kFrom - kTo>(v, splat2(1 << kTo));
   return _mm256_and_si256(_mm256_slli_epi16(v, kTo - kFrom), splat2(1 << kTo));
 }
-// 16 where the bit of 32 is set, lowest first.
-PARE_INLINE __m256i fifths(const uint8_t* in) {
-  const __m256i all = _mm256_set1_epi32(static_cast<int>(load_u32(in)));
+// Pairs of bits of 32 bytes, four registers.
+PARE_INLINE void put_pairs(__m256i v, __m256i* level) {
+  const __m256i mask = splat2(3);
+  level[0] = bits<0>(v, mask);
+  level[1] = bits<2>(v, mask);
+  level[2] = bits<4>(v, mask);
+  level[3] = bits<6>(v, mask);
+}
+
+// 255 where the bit of 32 is set, lowest first; `all`: the 32 bits eight times.
+PARE_INLINE __m256i spread_bits(__m256i all) {
   const __m256i which =
       _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
   const __m256i bit = _mm256_set1_epi64x(static_cast<int64_t>(0x8040201008040201u));
-  const __m256i own = _mm256_and_si256(_mm256_shuffle_epi8(all, which), bit);
-  return _mm256_and_si256(_mm256_cmpeq_epi8(own, bit), splat2(16));
+  return _mm256_cmpeq_epi8(_mm256_and_si256(_mm256_shuffle_epi8(all, which), bit), bit);
+}
+// `value` where the bit of 32 is set.
+PARE_INLINE __m256i where_set(const uint8_t* in, int value) {
+  return _mm256_and_si256(spread_bits(_mm256_set1_epi32(static_cast<int>(load_u32(in)))),
+                          splat2(value));
 }
 // A table of 16 bytes, each with `add` added, twice.
 PARE_INLINE __m256i table16(const int8_t* levels, int add) {
@@ -78,18 +94,41 @@ PARE_INLINE void set_by_16(Span2* s, __m256 d, __m128i codes) {
   s->by_16[1] = scaled(d, _mm256_cvtepi8_epi32(_mm_srli_si128(codes, 8)));
 }
 
+// What codecs derive from.
+template <CodecId kIt, int kBlockColumns, int kBlockBytes, Levels kForm, int kZeroLevel = 0,
+          bool kOffsets = false>
+struct Layout {
+  static constexpr CodecId kId = kIt;
+  static constexpr Levels kLevels = kForm;
+  static constexpr int kZero = kZeroLevel, kColumns = kBlockColumns, kBytes = kBlockBytes;
+  static constexpr bool kOffset16 = kOffsets;
+};
+
 // --- products ---
 
 template <class C>
+inline constexpr bool kSignsApart =
+    C::kLevels == Levels::kMagnitudes || C::kLevels == Levels::kMagnitudeCodes;
+template <class C>
+inline constexpr bool kHasCodes =
+    C::kLevels == Levels::kCodes || C::kLevels == Levels::kMagnitudeCodes;
+// Whether there are terms in the sums of activations: zeros or offsets, of 32 columns or of 16.
+template <class C>
+inline constexpr bool kCorrects32 = C::kLevels == Levels::kOffset || C::kLevels == Levels::kPlain;
+template <class C>
+inline constexpr bool kCorrects16 = C::kLevels == Levels::kCodes || C::kLevels == Levels::kPlain16;
+
+template <class C>
 PARE_INLINE __m256i dots32(const Span2& w, int j, __m256i q) {
+  __m256i level = w.level[j];
   if constexpr (C::kLevels == Levels::kSigned) {
-    const __m256i level = w.level[j];
-    return _mm256_madd_epi16(
-        _mm256_maddubs_epi16(_mm256_abs_epi8(level), _mm256_sign_epi8(q, level)),
-        _mm256_set1_epi16(1));
+    q = _mm256_sign_epi8(q, level);
+    level = _mm256_abs_epi8(level);
+  } else if constexpr (kSignsApart<C>) {
+    q = _mm256_sign_epi8(q, w.sign[j]);
   }
-  const __m256i pairs = _mm256_maddubs_epi16(w.level[j], q);
-  if constexpr (C::kLevels == Levels::kCodes) {
+  const __m256i pairs = _mm256_maddubs_epi16(level, q);
+  if constexpr (kHasCodes<C>) {
     const __m256i own = _mm256_set1_epi16(static_cast<int16_t>(2 * j | (2 * j + 1) << 8));
     return _mm256_madd_epi16(pairs, _mm256_shuffle_epi8(w.codes, own));
   }
@@ -108,25 +147,38 @@ struct Sums2 {
     }
   }
 
-  PARE_METHOD void add(const uint8_t* in, const Int8Rows& x, int64_t column) {
+  PARE_METHOD void add(const C& codec, const uint8_t* in, const Int8Rows& x, int64_t column) {
     Span2 w;
-    C::load(in, &w);
+    codec.load(in, &w);
 #pragma GCC unroll 4
     for (int t = 0; t < kTokens; ++t) {
       const int64_t at = t * x.stride + column;
-      const __m256 both = _mm256_mul_ps(w.scale, _mm256_loadu_ps(x.scale + at / 32));
-      if constexpr (C::kLevels == Levels::kOffset || C::kLevels == Levels::kPlain) {
+      if constexpr (kCorrects32<C>) {
         const __m256 factor = C::kLevels == Levels::kOffset ? w.offset : w.scale;
         corrections[t] = _mm256_fmadd_ps(factor, _mm256_loadu_ps(x.sum + at / 32), corrections[t]);
-      } else if constexpr (C::kLevels == Levels::kCodes) {
+      } else if constexpr (kCorrects16<C>) {
         const float* sums = x.sum16 + at / 16;
         corrections[t] = _mm256_fmadd_ps(w.by_16[0], _mm256_loadu_ps(sums), corrections[t]);
         corrections[t] = _mm256_fmadd_ps(w.by_16[1], _mm256_loadu_ps(sums + 8), corrections[t]);
       }
+      __m256 both[2];
+      if constexpr (C::kLevels == Levels::kPlain16) {
+        const float* scale = x.scale16 + at / 16;
+        both[0] = _mm256_mul_ps(w.by_16[0], _mm256_loadu_ps(scale));
+        both[1] = _mm256_mul_ps(w.by_16[1], _mm256_loadu_ps(scale + 8));
+      } else {
+        both[0] = _mm256_mul_ps(w.scale, _mm256_loadu_ps(x.scale + at / 32));
+      }
 #pragma GCC unroll 8
       for (int j = 0; j < 8; ++j) {
         const __m256i q = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x.q + at + 32 * j));
-        const __m256 scale = _mm256_permutevar8x32_ps(both, _mm256_set1_epi32(j));
+        __m256 scale;
+        if constexpr (C::kLevels == Levels::kPlain16) {
+          const int a = 2 * (j % 4), b = a + 1;
+          scale = _mm256_permutevar8x32_ps(both[j / 4], _mm256_setr_epi32(a, a, a, a, b, b, b, b));
+        } else {
+          scale = _mm256_permutevar8x32_ps(both[0], _mm256_set1_epi32(j));
+        }
         products[j % 2][t] =
             _mm256_fmadd_ps(_mm256_cvtepi32_ps(dots32<C>(w, j, q)), scale, products[j % 2][t]);
       }
@@ -138,7 +190,7 @@ struct Sums2 {
     constexpr bool kOffsets = C::kLevels == Levels::kOffset || C::kOffset16;
     const __m256 factor = _mm256_set1_ps(kOffsets ? 1.0f : static_cast<float>(-C::kZero));
     const __m256 all =
-        C::kLevels == Levels::kSigned ? sum : _mm256_fmadd_ps(factor, corrections[t], sum);
+        kCorrects32<C> || kCorrects16<C> ? _mm256_fmadd_ps(factor, corrections[t], sum) : sum;
     __m128 s = _mm_add_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps(all, 1));
     s = _mm_add_ps(s, _mm_movehl_ps(s, s));
     return _mm_cvtss_f32(_mm_add_ss(s, _mm_shuffle_ps(s, s, 1)));
@@ -149,17 +201,18 @@ template <class C, int kTokens>
 void dot_rows2(const uint8_t* in, int64_t rows, int64_t columns, const Int8Rows& x, float* y,
                int64_t y_stride) {
   constexpr int kSpanBytes = kSpanColumns / C::kColumns * C::kBytes;
+  const C codec;
   for (int64_t r = 0; r < rows; ++r) {
     Sums2<C, kTokens> sums;
     sums.clear();
     int64_t c = 0;
     for (; c + kSpanColumns <= columns; c += kSpanColumns, in += kSpanBytes) {
       ask_ahead<kSpanBytes>(in);
-      sums.add(in, x, c);
+      sums.add(codec, in, x, c);
     }
     if constexpr (C::kColumns < kSpanColumns) {
       if (c < columns) {
-        sums.add(Tail<C>(in, columns - c).data(), x, c);
+        sums.add(codec, Tail<C>(in, columns - c).data(), x, c);
         in += (columns - c) / C::kColumns * C::kBytes;
       }
     }

@@ -5,6 +5,7 @@
 
 #include "kernels/lattice_tables.h"
 #include "kernels/span_avx512.h"
+#include "kernels/span_lattice.h"
 
 HWY_PUSH_ATTRIBUTES(PARE_SPAN_TARGET)
 
@@ -62,41 +63,13 @@ PARE_INLINE __m512i with_signs(__m512i magnitudes, const uint8_t* signs) {
   return _mm512_mask_sub_epi8(_mm512_add_epi8(zero, magnitudes), bits, zero, magnitudes);
 }
 
-// super * (0.5 + codes) * factor.
-PARE_INLINE __m256 steps(__m256 super, __m256i codes, float factor) {
-  const __m256 s = _mm256_add_ps(_mm256_set1_ps(0.5f), _mm256_cvtepi32_ps(codes));
-  return _mm256_mul_ps(_mm256_mul_ps(super, s), _mm256_set1_ps(factor));
-}
 PARE_INLINE __m512 steps(__m512 super, __m512i codes, float factor) {
   const __m512 s = _mm512_add_ps(_mm512_set1_ps(0.5f), _mm512_cvtepi32_ps(codes));
   return _mm512_mul_ps(_mm512_mul_ps(super, s), _mm512_set1_ps(factor));
 }
-// The nibbles of eight bytes, low halves first.
-PARE_INLINE __m128i nibbles8(const uint8_t* in) {
-  const __m128i v = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(in));
-  return _mm_and_si128(_mm_unpacklo_epi8(v, _mm_srli_epi16(v, 4)), _mm_set1_epi8(15));
-}
 // Scales of eight bytes of nibbles.
 PARE_INLINE __m512 scales_of_nibbles(const uint8_t* d, const uint8_t* in, float factor) {
   return steps(half_by_16(d), _mm512_cvtepu8_epi32(nibbles8(in)), factor);
-}
-
-// A word per group of 32 columns: four 7-bit sign indices, whose eighth sign makes their number
-// even, and a scale in the top four bits.
-PARE_INLINE void store_signs(__m256i words, uint8_t* signs) {
-  const auto field = [&](uint32_t mask) __attribute__((always_inline)) {
-    return _mm256_and_si256(words, _mm256_set1_epi32(static_cast<int>(mask)));
-  };
-  const __m256i low = _mm256_or_si256(field(0x7f), _mm256_slli_epi32(field(0x3f80), 1));
-  const __m256i high = _mm256_or_si256(_mm256_slli_epi32(field(0x1fc000), 2),
-                                       _mm256_slli_epi32(field(0xfe00000), 3));
-  const __m256i seven = _mm256_or_si256(low, high);
-  __m256i parity = _mm256_xor_si256(seven, _mm256_srli_epi32(seven, 4));
-  parity = _mm256_xor_si256(parity, _mm256_srli_epi32(parity, 2));
-  parity = _mm256_xor_si256(parity, _mm256_srli_epi32(parity, 1));
-  parity = _mm256_and_si256(parity, _mm256_set1_epi8(1));
-  _mm256_store_si256(reinterpret_cast<__m256i*>(signs),
-                     _mm256_or_si256(seven, _mm256_slli_epi32(parity, 7)));
 }
 
 struct IQ2_XXS {
@@ -110,7 +83,7 @@ struct IQ2_XXS {
     const __m256i words = _mm512_cvtepi64_epi32(_mm512_srli_epi64(pairs, 32));
     out->scale = steps(half(in), _mm256_srli_epi32(words, 28), 0.25f);
     alignas(64) uint8_t signs[32];
-    store_signs(words, signs);
+    _mm256_store_si256(reinterpret_cast<__m256i*>(signs), sign_bytes(words));
     const __m512i index = _mm512_cvtepu8_epi16(_mm512_cvtepi64_epi32(pairs));
     const __m512i entries = look_up<256>(book.entry, index);
     const __m512i table = magnitude_table(book.magnitude);
@@ -183,7 +156,7 @@ struct IQ3_XXS {
     const __m256i words = load32(in + 66);
     out->scale = steps(half(in), _mm256_srli_epi32(words, 28), 0.5f);
     alignas(64) uint8_t signs[32];
-    store_signs(words, signs);
+    _mm256_store_si256(reinterpret_cast<__m256i*>(signs), sign_bytes(words));
     const __m512i table = magnitude_table(book.magnitude);
 #pragma GCC unroll 2
     for (int h = 0; h < 2; ++h) {
@@ -205,10 +178,7 @@ struct IQ3_S {
   const LatticeEntries<512>& book = iq3_s_entries();
 
   PARE_METHOD void load(const uint8_t* in, Span<IQ3_S>* out) const {
-    const __m128i codes = _mm_cvtsi32_si128(static_cast<int>(load_u32(in + 106)));
-    const __m128i nibbles =
-        _mm_and_si128(_mm_unpacklo_epi8(codes, _mm_srli_epi16(codes, 4)), _mm_set1_epi8(15));
-    out->scale = steps(half(in), _mm256_cvtepu8_epi32(nibbles), 2.0f);
+    out->scale = steps(half(in), nibble_codes(in + 106), 2.0f);
     const __m512i table = magnitude_table(book.magnitude);
 #pragma GCC unroll 2
     for (int h = 0; h < 2; ++h) {
@@ -242,9 +212,7 @@ struct IQ1_S {
 
   PARE_METHOD void load(const uint8_t* in, Span<IQ1_S>* out) const {
     const __m128i words = load16(in + 34);
-    const __m256i codes =
-        _mm256_and_si256(_mm256_srli_epi32(_mm256_cvtepu16_epi32(words), 12), _mm256_set1_epi32(7));
-    out->scale = steps(half(in), codes, 0.25f);
+    out->scale = steps(half(in), iq1_codes(words), 0.25f);
     // Three high bits for each of four indices: to bits 8 .. 10.
     const __m512i w = _mm512_cvtepu16_epi64(words);
     const __m512i spread =
@@ -274,9 +242,7 @@ struct IQ1_M {
   PARE_METHOD void load(const uint8_t* in, Span<IQ1_M>* out) const {
     uint64_t words;
     std::memcpy(&words, in + 48, sizeof words);
-    const uint64_t d =
-        (words >> 12 & 0xf) | (words >> 24 & 0xf0) | (words >> 36 & 0xf00) | (words >> 48 & 0xf000);
-    const __m512 super = _mm512_cvtph_ps(_mm256_set1_epi16(static_cast<int16_t>(d)));
+    const __m512 super = _mm512_cvtph_ps(_mm256_set1_epi16(iq1_m_super(words)));
     const __m128i four = _mm_cvtepu16_epi32(_mm_cvtsi64_si128(static_cast<int64_t>(words)));
     const __m512i each =
         _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3),
