@@ -23,67 +23,80 @@ PARE_INLINE void for_blocks(const uint8_t* in, const Body& body) {
 }
 
 struct Q4_0 : Layout<CodecId::kQ4_0, 32, 18, Levels::kPlain, 8> {
-  PARE_INLINE void load(const uint8_t* in, Span2* out) {
+  template <class Out>
+  PARE_INLINE void load(const uint8_t* in, Out* out) {
     out->scale = halves<kBytes>(in);
+    out->ready();
     for_blocks<kBytes, 2>(
         in, [&](int j, const uint8_t* a)
-                __attribute__((always_inline)) { out->level[j] = nibbles(a); });
+                __attribute__((always_inline)) { out->put(j, nibbles(a)); });
   }
 };
 
 struct Q4_1 : Layout<CodecId::kQ4_1, 32, 20, Levels::kOffset> {
-  PARE_INLINE void load(const uint8_t* in, Span2* out) {
+  template <class Out>
+  PARE_INLINE void load(const uint8_t* in, Out* out) {
     out->scale = halves<kBytes>(in);
     out->offset = halves<kBytes>(in + 2);
+    out->ready();
     for_blocks<kBytes, 4>(
         in, [&](int j, const uint8_t* a)
-                __attribute__((always_inline)) { out->level[j] = nibbles(a); });
+                __attribute__((always_inline)) { out->put(j, nibbles(a)); });
   }
 };
 
 struct Q5_0 : Layout<CodecId::kQ5_0, 32, 22, Levels::kPlain, 16> {
-  PARE_INLINE void load(const uint8_t* in, Span2* out) {
+  template <class Out>
+  PARE_INLINE void load(const uint8_t* in, Out* out) {
     out->scale = halves<kBytes>(in);
+    out->ready();
     for_blocks<kBytes, 2>(
         in, [&](int j, const uint8_t* a) __attribute__((always_inline)) {
-          out->level[j] = _mm256_or_si256(nibbles(a + 4), where_set(a, 16));
+          out->put(j, _mm256_or_si256(nibbles(a + 4), where_set(a, 16)));
         });
   }
 };
 
 struct Q5_1 : Layout<CodecId::kQ5_1, 32, 24, Levels::kOffset> {
-  PARE_INLINE void load(const uint8_t* in, Span2* out) {
+  template <class Out>
+  PARE_INLINE void load(const uint8_t* in, Out* out) {
     out->scale = halves<kBytes>(in);
     out->offset = halves<kBytes>(in + 2);
+    out->ready();
     for_blocks<kBytes, 4>(
         in, [&](int j, const uint8_t* a) __attribute__((always_inline)) {
-          out->level[j] = _mm256_or_si256(nibbles(a + 4), where_set(a, 16));
+          out->put(j, _mm256_or_si256(nibbles(a + 4), where_set(a, 16)));
         });
   }
 };
 
 struct Q8_0 : Layout<CodecId::kQ8_0, 32, 34, Levels::kSigned> {
-  PARE_INLINE void load(const uint8_t* in, Span2* out) {
+  template <class Out>
+  PARE_INLINE void load(const uint8_t* in, Out* out) {
     out->scale = halves<kBytes>(in);
+    out->ready();
     for_blocks<kBytes, 2>(
         in, [&](int j, const uint8_t* a)
-                __attribute__((always_inline)) { out->level[j] = load32(a); });
+                __attribute__((always_inline)) { out->put(j, load32(a)); });
   }
 };
 
 struct IQ4_NL : Layout<CodecId::kIQ4_NL, 32, 18, Levels::kSigned> {
-  PARE_INLINE void load(const uint8_t* in, Span2* out) {
+  template <class Out>
+  PARE_INLINE void load(const uint8_t* in, Out* out) {
     const __m256i table = table16(kquant::kTable.data(), 0);
     out->scale = halves<kBytes>(in);
+    out->ready();
     for_blocks<kBytes, 2>(
         in, [&](int j, const uint8_t* a) __attribute__((always_inline)) {
-          out->level[j] = _mm256_shuffle_epi8(table, nibbles(a));
+          out->put(j, _mm256_shuffle_epi8(table, nibbles(a)));
         });
   }
 };
 
 struct MXFP4 : Layout<CodecId::kMXFP4, 32, 17, Levels::kPlain, 12> {
-  PARE_INLINE void load(const uint8_t* in, Span2* out) {
+  template <class Out>
+  PARE_INLINE void load(const uint8_t* in, Out* out) {
     const __m256i table = table16(kFp4Levels.data(), kZero);
     uint64_t exponents = 0;
 #pragma GCC unroll 8
@@ -94,9 +107,10 @@ struct MXFP4 : Layout<CodecId::kMXFP4, 32, 17, Levels::kPlain, 12> {
     const __m256i tiny = _mm256_sllv_epi32(_mm256_set1_epi32(0x00200000), e);
     const __m256i is_tiny = _mm256_cmpgt_epi32(_mm256_set1_epi32(2), e);
     out->scale = _mm256_castsi256_ps(_mm256_blendv_epi8(normal, tiny, is_tiny));
+    out->ready();
     for_blocks<kBytes, 1>(
         in, [&](int j, const uint8_t* a) __attribute__((always_inline)) {
-          out->level[j] = _mm256_shuffle_epi8(table, nibbles(a));
+          out->put(j, _mm256_shuffle_epi8(table, nibbles(a)));
         });
   }
 };
@@ -104,57 +118,65 @@ struct MXFP4 : Layout<CodecId::kMXFP4, 32, 17, Levels::kPlain, 12> {
 // --- blocks of 256 columns ---
 
 struct IQ4_XS : Layout<CodecId::kIQ4_XS, 256, 136, Levels::kSigned> {
-  PARE_INLINE void load(const uint8_t* in, Span2* out) {
+  template <class Out>
+  PARE_INLINE void load(const uint8_t* in, Out* out) {
     const __m256i table = table16(kquant::kTable.data(), 0);
     out->scale = load_scales_iq4(in);
+    out->ready();
 #pragma GCC unroll 8
     for (int j = 0; j < 8; ++j) {
-      out->level[j] = _mm256_shuffle_epi8(table, nibbles(in + 8 + 16 * j));
+      out->put(j, _mm256_shuffle_epi8(table, nibbles(in + 8 + 16 * j)));
     }
   }
 };
 
 struct Q4_K : Layout<CodecId::kQ4_K, 256, 144, Levels::kOffset> {
-  PARE_INLINE void load(const uint8_t* in, Span2* out) {
+  template <class Out>
+  PARE_INLINE void load(const uint8_t* in, Out* out) {
     load_scales6(in, &out->scale, &out->offset);
+    out->ready();
 #pragma GCC unroll 4
     for (int k = 0; k < 4; ++k) {
       const __m256i v = load32(in + 16 + 32 * k);
-      out->level[2 * k] = bits<0>(v, splat2(15));
-      out->level[2 * k + 1] = bits<4>(v, splat2(15));
+      out->put(2 * k, bits<0>(v, splat2(15)));
+      out->put(2 * k + 1, bits<4>(v, splat2(15)));
     }
   }
 };
 
 struct Q5_K : Layout<CodecId::kQ5_K, 256, 176, Levels::kOffset> {
-  PARE_INLINE void load(const uint8_t* in, Span2* out) {
+  template <class Out>
+  PARE_INLINE void load(const uint8_t* in, Out* out) {
     load_scales6(in, &out->scale, &out->offset);
+    out->ready();
     const __m256i high = load32(in + 16);
     pair<0>(in, high, out);
     pair<1>(in, high, out);
     pair<2>(in, high, out);
     pair<3>(in, high, out);
   }
-  template <int kK>
-  PARE_INLINE void pair(const uint8_t* in, __m256i high, Span2* out) {
+  template <int kK, class Out>
+  PARE_INLINE void pair(const uint8_t* in, __m256i high, Out* out) {
     const __m256i v = load32(in + 48 + 32 * kK);
-    out->level[2 * kK] = _mm256_or_si256(bits<0>(v, splat2(15)), bit<2 * kK, 4>(high));
-    out->level[2 * kK + 1] = _mm256_or_si256(bits<4>(v, splat2(15)), bit<2 * kK + 1, 4>(high));
+    out->put(2 * kK, _mm256_or_si256(bits<0>(v, splat2(15)), bit<2 * kK, 4>(high)));
+    out->put(2 * kK + 1, _mm256_or_si256(bits<4>(v, splat2(15)), bit<2 * kK + 1, 4>(high)));
   }
 };
 
 struct Q6_K : Layout<CodecId::kQ6_K, 256, 210, Levels::kCodes, 32> {
-  PARE_INLINE void load(const uint8_t* in, Span2* out) {
+  template <class Out>
+  PARE_INLINE void load(const uint8_t* in, Out* out) {
     const __m256 d = half(in + 208);
     set_codes(out, d, load16(in + 192));
     set_by_16(out, d, load16(in + 192));
+    out->ready();
     const __m256i low_bits = splat2(15), high_bits = splat2(48);
 #pragma GCC unroll 2
     for (int h = 0; h < 2; ++h) {
       const __m256i a = load32(in + 64 * h), b = load32(in + 64 * h + 32);
       const __m256i high = load32(in + 128 + 32 * h);
       const auto put = [&](int j, __m256i low, __m256i top) __attribute__((always_inline)) {
-        out->level[4 * h + j] = _mm256_or_si256(low, _mm256_and_si256(top, high_bits));
+        out->put(4 * h + j, _mm256_or_si256(low, _mm256_and_si256(top, high_bits)));
       };
       put(0, bits<0>(a, low_bits), _mm256_slli_epi16(high, 4));
       put(1, bits<0>(b, low_bits), _mm256_slli_epi16(high, 2));
@@ -165,36 +187,36 @@ struct Q6_K : Layout<CodecId::kQ6_K, 256, 210, Levels::kCodes, 32> {
 };
 
 struct Q2_K : Layout<CodecId::kQ2_K, 256, 84, Levels::kCodes, 0, true> {
-  PARE_INLINE void load(const uint8_t* in, Span2* out) {
+  template <class Out>
+  PARE_INLINE void load(const uint8_t* in, Out* out) {
     const __m128i codes = load16(in), mask = _mm_set1_epi8(15);
     set_codes(out, half(in + 80), _mm_and_si128(codes, mask));
     set_by_16(out, negative(half(in + 82)), _mm_and_si128(_mm_srli_epi16(codes, 4), mask));
-    put_pairs(load32(in + 16), out->level);
-    put_pairs(load32(in + 48), out->level + 4);
+    out->ready();
+    put_pairs<0>(load32(in + 16), out);
+    put_pairs<4>(load32(in + 48), out);
   }
 };
 
 struct Q3_K : Layout<CodecId::kQ3_K, 256, 110, Levels::kCodes, 4> {
-  PARE_INLINE void load(const uint8_t* in, Span2* out) {
+  template <class Out>
+  PARE_INLINE void load(const uint8_t* in, Out* out) {
     const __m256 d = half(in + 108);
     const __m128i codes = _mm_sub_epi8(scales3(in + 96), _mm_set1_epi8(32));
     set_codes(out, d, codes);
     set_by_16(out, d, codes);
-    put_pairs(load32(in + 32), out->level);
-    put_pairs(load32(in + 64), out->level + 4);
+    out->ready();
     const __m256i high = load32(in);
-    add_third<0>(high, out);
-    add_third<1>(high, out);
-    add_third<2>(high, out);
-    add_third<3>(high, out);
-    add_third<4>(high, out);
-    add_third<5>(high, out);
-    add_third<6>(high, out);
-    add_third<7>(high, out);
+    put_four<0>(load32(in + 32), high, out);
+    put_four<4>(load32(in + 64), high, out);
   }
-  template <int kJ>
-  PARE_INLINE void add_third(__m256i high, Span2* out) {
-    out->level[kJ] = _mm256_or_si256(out->level[kJ], bit<kJ, 2>(high));
+  template <int kFirst, class Out>
+  PARE_INLINE void put_four(__m256i v, __m256i high, Out* out) {
+    const __m256i mask = splat2(3);
+    out->put(kFirst, _mm256_or_si256(bits<0>(v, mask), bit<kFirst, 2>(high)));
+    out->put(kFirst + 1, _mm256_or_si256(bits<2>(v, mask), bit<kFirst + 1, 2>(high)));
+    out->put(kFirst + 2, _mm256_or_si256(bits<4>(v, mask), bit<kFirst + 2, 2>(high)));
+    out->put(kFirst + 3, _mm256_or_si256(bits<6>(v, mask), bit<kFirst + 3, 2>(high)));
   }
 };
 

@@ -39,13 +39,24 @@ PARE_INLINE __m256i join_fours(const At& at) {
   return _mm256_set_m128i(four(4), four(0));
 }
 
+// 32 bytes, of which four at a time are needed eight times.
+class Words {
+ public:
+  PARE_METHOD explicit Words(__m256i bytes) {
+    _mm256_store_si256(reinterpret_cast<__m256i*>(memory_), bytes);
+  }
+  PARE_METHOD __m256i repeated(int j) const { return _mm256_set1_epi32(memory_[j]); }
+
+ private:
+  alignas(32) int32_t memory_[8];
+};
+
 // 1 and -1 for 32 columns, of the bits of word j, set where negative.
-PARE_INLINE __m256i signs_of(__m256i bytes, int j) {
-  const __m256i all = _mm256_permutevar8x32_epi32(bytes, _mm256_set1_epi32(j));
-  return _mm256_or_si256(spread_bits(all), splat2(1));
+PARE_INLINE __m256i signs_of(const Words& signs, int j) {
+  return _mm256_or_si256(spread_bits(signs.repeated(j)), splat2(1));
 }
 
-// d * (0.5 + code) / 4 as Span2 has codes: d / 8 * (2 code + 1).
+// d * (0.5 + code) / 4 as SpanScales has codes: d / 8 * (2 code + 1).
 PARE_INLINE __m128i odd_codes(__m128i codes) {
   return _mm_add_epi8(_mm_add_epi8(codes, codes), _mm_set1_epi8(1));
 }
@@ -60,25 +71,28 @@ struct Indices {
 };
 
 struct IQ2_XXS : Layout<CodecId::kIQ2_XXS, 256, 66, Levels::kMagnitudes> {
-  PARE_INLINE void load(const uint8_t* in, Span2* out) {
+  template <class Out>
+  PARE_INLINE void load(const uint8_t* in, Out* out) {
     // Of each group four indices, then a word.
     const __m256 a = _mm256_castsi256_ps(load32(in + 2)), b = _mm256_castsi256_ps(load32(in + 34));
     const __m256i words =
         _mm256_permute4x64_epi64(_mm256_castps_si256(_mm256_shuffle_ps(a, b, 0xdd)), 0xd8);
     out->scale = steps(half(in), _mm256_srli_epi32(words, 28), 0.25f);
-    const __m256i signs = sign_bytes(words);
+    const Words signs(sign_bytes(words));
+    out->ready();
 #pragma GCC unroll 8
     for (int j = 0; j < 8; ++j) {
-      out->sign[j] = signs_of(signs, j);
-      out->level[j] = join_eights([&](int u) __attribute__((always_inline)) {
-        return kIq2XxsBook[in[2 + 8 * j + u]].data();
-      });
+      out->put(j, join_eights([&](int u) __attribute__((always_inline)) {
+                 return kIq2XxsBook[in[2 + 8 * j + u]].data();
+               }),
+               signs_of(signs, j));
     }
   }
 };
 
 struct IQ2_XS : Layout<CodecId::kIQ2_XS, 256, 74, Levels::kMagnitudeCodes> {
-  PARE_INLINE void load(const uint8_t* in, Span2* out) {
+  template <class Out>
+  PARE_INLINE void load(const uint8_t* in, Out* out) {
     set_codes(out, eighth(half(in)), odd_codes(nibbles8(in + 66)));
     // Of each unit nine bits of index, then seven signs.
     const auto eight_signs = [&](const uint8_t* words) __attribute__((always_inline)) {
@@ -86,14 +100,15 @@ struct IQ2_XS : Layout<CodecId::kIQ2_XS, 256, 74, Levels::kMagnitudeCodes> {
       const __m256i last = _mm256_and_si256(parity(seven), _mm256_set1_epi16(1));
       return _mm256_or_si256(seven, _mm256_slli_epi16(last, 7));
     };
-    const __m256i signs = _mm256_permute4x64_epi64(
-        _mm256_packus_epi16(eight_signs(in + 2), eight_signs(in + 34)), 0xd8);
+    const __m256i packed = _mm256_packus_epi16(eight_signs(in + 2), eight_signs(in + 34));
+    const Words signs(_mm256_permute4x64_epi64(packed, 0xd8));
+    out->ready();
 #pragma GCC unroll 8
     for (int j = 0; j < 8; ++j) {
-      out->sign[j] = signs_of(signs, j);
-      out->level[j] = join_eights([&](int u) __attribute__((always_inline)) {
-        return kIq2XsBook[load_u16(in + 2 + 8 * j + 2 * u) & 511].data();
-      });
+      out->put(j, join_eights([&](int u) __attribute__((always_inline)) {
+                 return kIq2XsBook[load_u16(in + 2 + 8 * j + 2 * u) & 511].data();
+               }),
+               signs_of(signs, j));
     }
   }
 };
@@ -110,9 +125,10 @@ PARE_INLINE __m256i above_bytes(__m256i words, int mask) {
 }
 
 struct IQ2_S : Layout<CodecId::kIQ2_S, 256, 82, Levels::kMagnitudeCodes> {
-  PARE_INLINE void load(const uint8_t* in, Span2* out) {
+  template <class Out>
+  PARE_INLINE void load(const uint8_t* in, Out* out) {
     set_codes(out, eighth(half(in)), odd_codes(nibbles8(in + 74)));
-    const __m256i signs = load32(in + 34);
+    const Words signs(load32(in + 34));
     Indices index;
 #pragma GCC unroll 2
     for (int h = 0; h < 2; ++h) {
@@ -120,35 +136,39 @@ struct IQ2_S : Layout<CodecId::kIQ2_S, 256, 82, Levels::kMagnitudeCodes> {
       const __m256i high = above_bytes<2>(_mm256_cvtepu8_epi64(_mm_cvtsi32_si128(bytes)), 3);
       index.set(16 * h, _mm256_or_si256(_mm256_cvtepu8_epi16(load16(in + 2 + 16 * h)), high));
     }
+    out->ready();
 #pragma GCC unroll 8
     for (int j = 0; j < 8; ++j) {
-      out->sign[j] = signs_of(signs, j);
-      out->level[j] = join_eights([&](int u) __attribute__((always_inline)) {
-        return kIq2SBook[index.v[4 * j + u]].data();
-      });
+      out->put(j, join_eights([&](int u) __attribute__((always_inline)) {
+                 return kIq2SBook[index.v[4 * j + u]].data();
+               }),
+               signs_of(signs, j));
     }
   }
 };
 
 struct IQ3_XXS : Layout<CodecId::kIQ3_XXS, 256, 98, Levels::kMagnitudes> {
-  PARE_INLINE void load(const uint8_t* in, Span2* out) {
+  template <class Out>
+  PARE_INLINE void load(const uint8_t* in, Out* out) {
     const __m256i words = load32(in + 66);
     out->scale = steps(half(in), _mm256_srli_epi32(words, 28), 0.5f);
-    const __m256i signs = sign_bytes(words);
+    const Words signs(sign_bytes(words));
+    out->ready();
 #pragma GCC unroll 8
     for (int j = 0; j < 8; ++j) {
-      out->sign[j] = signs_of(signs, j);
-      out->level[j] = join_fours([&](int i) __attribute__((always_inline)) {
-        return kIq3XxsBook[in[2 + 8 * j + i]].data();
-      });
+      out->put(j, join_fours([&](int i) __attribute__((always_inline)) {
+                 return kIq3XxsBook[in[2 + 8 * j + i]].data();
+               }),
+               signs_of(signs, j));
     }
   }
 };
 
 struct IQ3_S : Layout<CodecId::kIQ3_S, 256, 110, Levels::kMagnitudes> {
-  PARE_INLINE void load(const uint8_t* in, Span2* out) {
+  template <class Out>
+  PARE_INLINE void load(const uint8_t* in, Out* out) {
     out->scale = steps(half(in), nibble_codes(in + 106), 2.0f);
-    const __m256i signs = load32(in + 74);
+    const Words signs(load32(in + 74));
     const __m256i bit = _mm256_setr_epi16(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096,
                                           8192, 16384, -32768);
     Indices index;
@@ -159,12 +179,13 @@ struct IQ3_S : Layout<CodecId::kIQ3_S, 256, 110, Levels::kMagnitudes> {
       const __m256i low = _mm256_cvtepu8_epi16(load16(in + 2 + 16 * h));
       index.set(16 * h, _mm256_or_si256(low, _mm256_and_si256(ninth, _mm256_set1_epi16(256))));
     }
+    out->ready();
 #pragma GCC unroll 8
     for (int j = 0; j < 8; ++j) {
-      out->sign[j] = signs_of(signs, j);
-      out->level[j] = join_fours([&](int i) __attribute__((always_inline)) {
-        return kIq3SBook[index.v[8 * j + i]].data();
-      });
+      out->put(j, join_fours([&](int i) __attribute__((always_inline)) {
+                 return kIq3SBook[index.v[8 * j + i]].data();
+               }),
+               signs_of(signs, j));
     }
   }
 };
@@ -176,7 +197,8 @@ PARE_INLINE __m256i iq1_units(const uint64_t* book, const uint16_t* index) {
 struct IQ1_S : Layout<CodecId::kIQ1_S, 256, 50, Levels::kPlain, kIq1Zero> {
   const uint64_t* book = iq1_levels().data();
 
-  PARE_METHOD void load(const uint8_t* in, Span2* out) const {
+  template <class Out>
+  PARE_METHOD void load(const uint8_t* in, Out* out) const {
     const __m128i words = load16(in + 34);
     out->scale = steps(half(in), iq1_codes(words), 0.25f);
     Indices index;
@@ -187,12 +209,12 @@ struct IQ1_S : Layout<CodecId::kIQ1_S, 256, 50, Levels::kPlain, kIq1Zero> {
       index.set(16 * h, _mm256_or_si256(_mm256_cvtepu8_epi16(load16(in + 2 + 16 * h)), high));
     }
     // The shift of each group: bytes of -1 or of 1.
-    const __m256i shifts =
-        _mm256_or_si256(_mm256_srai_epi32(_mm256_cvtepi16_epi32(words), 31), splat2(1));
+    const Words shifts(
+        _mm256_or_si256(_mm256_srai_epi32(_mm256_cvtepi16_epi32(words), 31), splat2(1)));
+    out->ready();
 #pragma GCC unroll 8
     for (int j = 0; j < 8; ++j) {
-      const __m256i shift = _mm256_permutevar8x32_epi32(shifts, _mm256_set1_epi32(j));
-      out->level[j] = _mm256_add_epi8(iq1_units(book, index.v + 4 * j), shift);
+      out->put(j, _mm256_add_epi8(iq1_units(book, index.v + 4 * j), shifts.repeated(j)));
     }
   }
 };
@@ -200,7 +222,8 @@ struct IQ1_S : Layout<CodecId::kIQ1_S, 256, 50, Levels::kPlain, kIq1Zero> {
 struct IQ1_M : Layout<CodecId::kIQ1_M, 256, 56, Levels::kCodes, kIq1Zero> {
   const uint64_t* book = iq1_levels().data();
 
-  PARE_METHOD void load(const uint8_t* in, Span2* out) const {
+  template <class Out>
+  PARE_METHOD void load(const uint8_t* in, Out* out) const {
     uint64_t words;
     std::memcpy(&words, in + 48, sizeof words);
     const __m256 d = eighth(_mm256_cvtph_ps(_mm_set1_epi16(iq1_m_super(words))));
@@ -219,14 +242,14 @@ struct IQ1_M : Layout<CodecId::kIQ1_M, 256, 56, Levels::kCodes, kIq1Zero> {
       index.set(16 * h, _mm256_or_si256(_mm256_cvtepu8_epi16(load16(in + 16 * h)), high));
     }
     const __m256i is_minus = _mm256_cmpgt_epi8(nibbles, splat2(7));
-    const __m256i shifts = _mm256_or_si256(is_minus, splat2(1));
+    const Words shifts(_mm256_or_si256(is_minus, splat2(1)));
     const __m256i which =
         _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
+    out->ready();
 #pragma GCC unroll 8
     for (int j = 0; j < 8; ++j) {
-      const __m256i four = _mm256_permutevar8x32_epi32(shifts, _mm256_set1_epi32(j));
-      out->level[j] =
-          _mm256_add_epi8(iq1_units(book, index.v + 4 * j), _mm256_shuffle_epi8(four, which));
+      const __m256i shift = _mm256_shuffle_epi8(shifts.repeated(j), which);
+      out->put(j, _mm256_add_epi8(iq1_units(book, index.v + 4 * j), shift));
     }
   }
 

@@ -26,16 +26,19 @@ enum class Levels {
   kMagnitudeCodes  // d * code * level with the sign of `sign`
 };
 
-// A codec has kId, kLevels, kZero, kOffset16 (kCodes with offsets), kColumns and kBytes of a block,
-// and load(first block, out), which reads no byte but those of 256 columns.
-struct Span2 {
-  __m256i level[8];
-  __m256i sign[8];  // kMagnitude*: bytes of 1 and -1
+// What is set of a span before its levels.
+struct SpanScales {
   __m256 scale;     // of each 32 columns; k*Codes: d, eight times
   __m256 offset;    // kOffset
   __m256i codes;    // k*Codes: 16 bits each, groups 0, 2, .. 14, then 1, 3, .. 15
   __m256 by_16[2];  // of groups 0 to 7 and 8 to 15. kPlain16: scales; kCodes: d * code, or offsets
 };
+
+// A codec has kId, kLevels, kZero, kOffset16 (kCodes with offsets), kColumns and kBytes of a block,
+// and load(first block, out), which reads no byte but those of 256 columns. It sets the scales that
+// are `out`'s base, calls out->ready(), and then out->put(j, levels) for each of eight registers of
+// 32 columns, for kMagnitude* with bytes of 1 and -1 as well. So levels are used up as they come:
+// more of them than there are registers would be stored and loaded again.
 
 PARE_INLINE __m256i splat2(int byte) { return _mm256_set1_epi8(static_cast<char>(byte)); }
 
@@ -55,15 +58,15 @@ PARE_INLINE __m256i bit(__m256i v) {
   if constexpr (kFrom >= kTo) return bits<kFrom - kTo>(v, splat2(1 << kTo));
   return _mm256_and_si256(_mm256_slli_epi16(v, kTo - kFrom), splat2(1 << kTo));
 }
-// Pairs of bits of 32 bytes, four registers.
-PARE_INLINE void put_pairs(__m256i v, __m256i* level) {
+// The four pairs of bits of 32 bytes, as registers kFirst and those behind it.
+template <int kFirst, class Out>
+PARE_INLINE void put_pairs(__m256i v, Out* out) {
   const __m256i mask = splat2(3);
-  level[0] = bits<0>(v, mask);
-  level[1] = bits<2>(v, mask);
-  level[2] = bits<4>(v, mask);
-  level[3] = bits<6>(v, mask);
+  out->put(kFirst, bits<0>(v, mask));
+  out->put(kFirst + 1, bits<2>(v, mask));
+  out->put(kFirst + 2, bits<4>(v, mask));
+  out->put(kFirst + 3, bits<6>(v, mask));
 }
-
 // 255 where the bit of 32 is set, lowest first; `all`: the 32 bits eight times.
 PARE_INLINE __m256i spread_bits(__m256i all) {
   const __m256i which =
@@ -82,14 +85,14 @@ PARE_INLINE __m256i table16(const int8_t* levels, int add) {
   return _mm256_add_epi8(_mm256_broadcastsi128_si256(v), splat2(add));
 }
 
-// 16 signed bytes of codes, as Span2 has them.
-PARE_INLINE void set_codes(Span2* s, __m256 d, __m128i codes) {
+// 16 signed bytes of codes, as SpanScales has them.
+PARE_INLINE void set_codes(SpanScales* s, __m256 d, __m128i codes) {
   const __m128i even = _mm_srai_epi16(_mm_slli_epi16(codes, 8), 8), odd = _mm_srai_epi16(codes, 8);
   s->codes = _mm256_set_m128i(odd, even);
   s->scale = d;
 }
 // d * codes, by_16.
-PARE_INLINE void set_by_16(Span2* s, __m256 d, __m128i codes) {
+PARE_INLINE void set_by_16(SpanScales* s, __m256 d, __m128i codes) {
   s->by_16[0] = scaled(d, _mm256_cvtepi8_epi32(codes));
   s->by_16[1] = scaled(d, _mm256_cvtepi8_epi32(_mm_srli_si128(codes, 8)));
 }
@@ -118,83 +121,119 @@ inline constexpr bool kCorrects32 = C::kLevels == Levels::kOffset || C::kLevels 
 template <class C>
 inline constexpr bool kCorrects16 = C::kLevels == Levels::kCodes || C::kLevels == Levels::kPlain16;
 
+// The scales of weights times those of activations, for each register of sums: from memory, where
+// one is loaded eight times for less than a permutation takes.
 template <class C>
-PARE_INLINE __m256i dots32(const Span2& w, int j, __m256i q) {
-  __m256i level = w.level[j];
-  if constexpr (C::kLevels == Levels::kSigned) {
-    q = _mm256_sign_epi8(q, level);
-    level = _mm256_abs_epi8(level);
-  } else if constexpr (kSignsApart<C>) {
-    q = _mm256_sign_epi8(q, w.sign[j]);
+class Scales {
+ public:
+  PARE_METHOD void set(const SpanScales& w, const Int8Rows& x, int64_t at) {
+    _mm256_store_ps(memory_, _mm256_mul_ps(w.scale, _mm256_loadu_ps(x.scale + at / 32)));
   }
-  const __m256i pairs = _mm256_maddubs_epi16(level, q);
-  if constexpr (kHasCodes<C>) {
-    const __m256i own = _mm256_set1_epi16(static_cast<int16_t>(2 * j | (2 * j + 1) << 8));
-    return _mm256_madd_epi16(pairs, _mm256_shuffle_epi8(w.codes, own));
+  PARE_METHOD __m256 of(int j) const { return _mm256_broadcast_ss(memory_ + j); }
+
+ private:
+  alignas(32) float memory_[8];
+};
+// Of 16 columns: those of even groups in the low halves, those of odd ones in the high halves.
+template <class C>
+requires(C::kLevels == Levels::kPlain16) class Scales<C> {
+ public:
+  PARE_METHOD void set(const SpanScales& w, const Int8Rows& x, int64_t at) {
+    const __m256i apart = _mm256_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7);
+#pragma GCC unroll 2
+    for (int i = 0; i < 2; ++i) {
+      const __m256 both = _mm256_mul_ps(w.by_16[i], _mm256_loadu_ps(x.scale16 + at / 16 + 8 * i));
+      apart_[i] = _mm256_permutevar8x32_ps(both, apart);
+    }
   }
-  return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
-}
-
-template <class C, int kTokens>
-struct Sums2 {
-  __m256 products[2][kTokens];  // of neighbouring registers apart: one need not wait for the other
-  __m256 corrections[kTokens];
-
-  PARE_METHOD void clear() {
-#pragma GCC unroll 4
-    for (int t = 0; t < kTokens; ++t) {
-      products[0][t] = products[1][t] = corrections[t] = _mm256_setzero_ps();
+  PARE_METHOD __m256 of(int j) const {
+    const __m256 v = apart_[j / 4];
+    switch (j % 4) {
+      case 0:
+        return _mm256_permute_ps(v, 0x00);
+      case 1:
+        return _mm256_permute_ps(v, 0x55);
+      case 2:
+        return _mm256_permute_ps(v, 0xaa);
+      default:
+        return _mm256_permute_ps(v, 0xff);
     }
   }
 
-  PARE_METHOD void add(const C& codec, const uint8_t* in, const Int8Rows& x, int64_t column) {
-    Span2 w;
-    codec.load(in, &w);
+ private:
+  __m256 apart_[2];
+};
+
+template <class C, int kTokens>
+class Sums2 : public SpanScales {
+ public:
+  // `scales`: kTokens of them. Not in here, where their addresses would keep sums in memory too.
+  PARE_METHOD Sums2(const Int8Rows& x, Scales<C>* scales) : x_(x), scales_(scales) {
 #pragma GCC unroll 4
     for (int t = 0; t < kTokens; ++t) {
-      const int64_t at = t * x.stride + column;
+      products_[0][t] = products_[1][t] = corrections_[t] = _mm256_setzero_ps();
+    }
+  }
+
+  PARE_METHOD void add(const C& codec, const uint8_t* in, int64_t column) {
+    column_ = column;
+    codec.load(in, this);
+  }
+
+  PARE_METHOD void ready() {
+#pragma GCC unroll 4
+    for (int t = 0; t < kTokens; ++t) {
       if constexpr (kCorrects32<C>) {
-        const __m256 factor = C::kLevels == Levels::kOffset ? w.offset : w.scale;
-        corrections[t] = _mm256_fmadd_ps(factor, _mm256_loadu_ps(x.sum + at / 32), corrections[t]);
+        correct(t, C::kLevels == Levels::kOffset ? offset : scale, x_.sum + at(t) / 32);
       } else if constexpr (kCorrects16<C>) {
-        const float* sums = x.sum16 + at / 16;
-        corrections[t] = _mm256_fmadd_ps(w.by_16[0], _mm256_loadu_ps(sums), corrections[t]);
-        corrections[t] = _mm256_fmadd_ps(w.by_16[1], _mm256_loadu_ps(sums + 8), corrections[t]);
+        correct(t, by_16[0], x_.sum16 + at(t) / 16);
+        correct(t, by_16[1], x_.sum16 + at(t) / 16 + 8);
       }
-      __m256 both[2];
-      if constexpr (C::kLevels == Levels::kPlain16) {
-        const float* scale = x.scale16 + at / 16;
-        both[0] = _mm256_mul_ps(w.by_16[0], _mm256_loadu_ps(scale));
-        both[1] = _mm256_mul_ps(w.by_16[1], _mm256_loadu_ps(scale + 8));
-      } else {
-        both[0] = _mm256_mul_ps(w.scale, _mm256_loadu_ps(x.scale + at / 32));
-      }
-#pragma GCC unroll 8
-      for (int j = 0; j < 8; ++j) {
-        const __m256i q = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x.q + at + 32 * j));
-        __m256 scale;
-        if constexpr (C::kLevels == Levels::kPlain16) {
-          const int a = 2 * (j % 4), b = a + 1;
-          scale = _mm256_permutevar8x32_ps(both[j / 4], _mm256_setr_epi32(a, a, a, a, b, b, b, b));
-        } else {
-          scale = _mm256_permutevar8x32_ps(both[0], _mm256_set1_epi32(j));
-        }
-        products[j % 2][t] =
-            _mm256_fmadd_ps(_mm256_cvtepi32_ps(dots32<C>(w, j, q)), scale, products[j % 2][t]);
-      }
+      scales_[t].set(*this, x_, at(t));
+    }
+  }
+
+  PARE_METHOD void put(int j, __m256i level, __m256i sign = __m256i()) {
+    const __m256i magnitude = C::kLevels == Levels::kSigned ? _mm256_abs_epi8(level) : level;
+#pragma GCC unroll 4
+    for (int t = 0; t < kTokens; ++t) {
+      __m256i q = load32(reinterpret_cast<const uint8_t*>(x_.q) + at(t) + 32 * j);
+      if constexpr (C::kLevels == Levels::kSigned) q = _mm256_sign_epi8(q, level);
+      if constexpr (kSignsApart<C>) q = _mm256_sign_epi8(q, sign);
+      const __m256i pairs = _mm256_maddubs_epi16(magnitude, q);
+      const __m256 dots = _mm256_cvtepi32_ps(_mm256_madd_epi16(pairs, factors(j)));
+      products_[j % 2][t] = _mm256_fmadd_ps(dots, scales_[t].of(j), products_[j % 2][t]);
     }
   }
 
   PARE_METHOD float total(int t) const {
-    const __m256 sum = _mm256_add_ps(products[0][t], products[1][t]);
+    const __m256 sum = _mm256_add_ps(products_[0][t], products_[1][t]);
     constexpr bool kOffsets = C::kLevels == Levels::kOffset || C::kOffset16;
     const __m256 factor = _mm256_set1_ps(kOffsets ? 1.0f : static_cast<float>(-C::kZero));
     const __m256 all =
-        kCorrects32<C> || kCorrects16<C> ? _mm256_fmadd_ps(factor, corrections[t], sum) : sum;
+        kCorrects32<C> || kCorrects16<C> ? _mm256_fmadd_ps(factor, corrections_[t], sum) : sum;
     __m128 s = _mm_add_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps(all, 1));
     s = _mm_add_ps(s, _mm_movehl_ps(s, s));
     return _mm_cvtss_f32(_mm_add_ss(s, _mm_shuffle_ps(s, s, 1)));
   }
+
+ private:
+  PARE_METHOD int64_t at(int t) const { return t * x_.stride + column_; }
+  PARE_METHOD void correct(int t, __m256 factor, const float* sums) {
+    corrections_[t] = _mm256_fmadd_ps(factor, _mm256_loadu_ps(sums), corrections_[t]);
+  }
+  // What pairs of register j are multiplied with: the codes of its two groups, or ones.
+  PARE_METHOD __m256i factors(int j) const {
+    if constexpr (!kHasCodes<C>) return _mm256_set1_epi16(1);
+    const __m256i own = _mm256_set1_epi16(static_cast<int16_t>(2 * j | (2 * j + 1) << 8));
+    return _mm256_shuffle_epi8(codes, own);
+  }
+
+  const Int8Rows x_;
+  int64_t column_ = 0;
+  Scales<C>* const scales_;
+  __m256 products_[2][kTokens];  // of neighbouring registers apart: one need not wait for the other
+  __m256 corrections_[kTokens];
 };
 
 template <class C, int kTokens>
@@ -202,17 +241,17 @@ void dot_rows2(const uint8_t* in, int64_t rows, int64_t columns, const Int8Rows&
                int64_t y_stride) {
   constexpr int kSpanBytes = kSpanColumns / C::kColumns * C::kBytes;
   const C codec;
+  Scales<C> scales[kTokens];
   for (int64_t r = 0; r < rows; ++r) {
-    Sums2<C, kTokens> sums;
-    sums.clear();
+    Sums2<C, kTokens> sums(x, scales);
     int64_t c = 0;
     for (; c + kSpanColumns <= columns; c += kSpanColumns, in += kSpanBytes) {
       ask_ahead<kSpanBytes>(in);
-      sums.add(codec, in, x, c);
+      sums.add(codec, in, c);
     }
     if constexpr (C::kColumns < kSpanColumns) {
       if (c < columns) {
-        sums.add(codec, Tail<C>(in, columns - c).data(), x, c);
+        sums.add(codec, Tail<C>(in, columns - c).data(), c);
         in += (columns - c) / C::kColumns * C::kBytes;
       }
     }
