@@ -4,23 +4,17 @@
 
 #if defined(__x86_64__)
 
-#include <hwy/base.h>
-#include <immintrin.h>
-
 HWY_PUSH_ATTRIBUTES("avx,avx2,bmi,bmi2,fma,f16c")
-#define PARE_INLINE static inline __attribute__((always_inline))
 
 namespace pare {
 namespace {
+
+using namespace avx2;
 
 PARE_INLINE float sum_of(__m256 v) {
   __m128 s = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
   s = _mm_add_ps(s, _mm_movehl_ps(s, s));
   return _mm_cvtss_f32(_mm_add_ss(s, _mm_shuffle_ps(s, s, 1)));
-}
-
-PARE_INLINE __m256i load_bytes(const void* p) {
-  return _mm256_loadu_si256(static_cast<const __m256i*>(p));
 }
 
 // Sums of four products in 32 bits.
