@@ -15,45 +15,52 @@ HWY_PUSH_ATTRIBUTES(PARE_SPAN_TARGET)
 namespace pare::span {
 namespace {
 
-// 32 values of four entries of eight bytes; at(u): where entry u is.
+// 32 values of four entries of eight bytes; at(u): where entry u is. Repeated loads and blends
+// leave the two ports of permutations to what follows.
 template <class At>
 PARE_INLINE __m256i join_eights(const At& at) {
-  const auto two = [&](int u) __attribute__((always_inline)) {
-    const __m128i low = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(at(u)));
-    return _mm_castps_si128(
-        _mm_loadh_pi(_mm_castsi128_ps(low), reinterpret_cast<const __m64*>(at(u + 1))));
+  const auto entry = [&](int u) __attribute__((always_inline)) {
+    long long value;
+    std::memcpy(&value, at(u), sizeof value);
+    return _mm256_set1_epi64x(value);
   };
-  return _mm256_set_m128i(two(2), two(0));
+  const __m256i low = _mm256_blend_epi32(entry(0), entry(1), 0x0c);
+  const __m256i high = _mm256_blend_epi32(entry(2), entry(3), 0xc0);
+  return _mm256_blend_epi32(low, high, 0xf0);
 }
 // 32 values of eight entries of four bytes.
 template <class At>
 PARE_INLINE __m256i join_fours(const At& at) {
-  const auto word = [&](int i) __attribute__((always_inline)) {
-    return static_cast<int>(load_u32(reinterpret_cast<const uint8_t*>(at(i))));
+  const auto entry = [&](int i) __attribute__((always_inline)) {
+    return _mm256_set1_epi32(static_cast<int>(load_u32(reinterpret_cast<const uint8_t*>(at(i)))));
   };
-  const auto four = [&](int i) __attribute__((always_inline)) {
-    const __m128i a = _mm_insert_epi32(_mm_cvtsi32_si128(word(i)), word(i + 1), 1);
-    const __m128i b = _mm_insert_epi32(_mm_cvtsi32_si128(word(i + 2)), word(i + 3), 1);
-    return _mm_unpacklo_epi64(a, b);
-  };
-  return _mm256_set_m128i(four(4), four(0));
+  const __m256i a = _mm256_blend_epi32(entry(0), entry(1), 0x02);
+  const __m256i b = _mm256_blend_epi32(entry(2), entry(3), 0x08);
+  const __m256i c = _mm256_blend_epi32(entry(4), entry(5), 0x20);
+  const __m256i d = _mm256_blend_epi32(entry(6), entry(7), 0x80);
+  return _mm256_blend_epi32(_mm256_blend_epi32(a, b, 0x0c), _mm256_blend_epi32(c, d, 0xc0), 0xf0);
 }
 
-// 32 bytes, of which four at a time are needed eight times.
-class Words {
- public:
-  PARE_METHOD explicit Words(__m256i bytes) {
-    _mm256_store_si256(reinterpret_cast<__m256i*>(memory_), bytes);
-  }
-  PARE_METHOD __m256i repeated(int j) const { return _mm256_set1_epi32(memory_[j]); }
+// What is worked out of a span before its entries can be loaded, and takes many steps that wait for
+// each other: a span ahead, so that the CPU has something else to do meanwhile.
+struct Head {
+  alignas(32) int32_t words[8];    // of each 32 columns: signs, or shifts
+  alignas(32) uint16_t index[64];  // of the entries, where it is not in the row as it is
 
- private:
-  alignas(32) int32_t memory_[8];
+  PARE_METHOD void set_words(__m256i all) {
+    _mm256_store_si256(reinterpret_cast<__m256i*>(words), all);
+  }
+  PARE_METHOD void set_index(int i, __m256i sixteen) {
+    _mm256_store_si256(reinterpret_cast<__m256i*>(index + i), sixteen);
+  }
 };
 
-// 1 and -1 for 32 columns, of the bits of word j, set where negative.
-PARE_INLINE __m256i signs_of(const Words& signs, int j) {
-  return _mm256_or_si256(spread_bits(signs.repeated(j)), splat2(1));
+// 1 and -1 for 32 columns, of 32 bits that are set where negative.
+PARE_INLINE __m256i signs_of(uint32_t bits) {
+  return _mm256_or_si256(spread_bits(_mm256_set1_epi32(static_cast<int>(bits))), splat2(1));
+}
+PARE_INLINE __m256i signs_of(const Head& head, int j) {
+  return signs_of(static_cast<uint32_t>(head.words[j]));
 }
 
 // d * (0.5 + code) / 4 as SpanScales has codes: d / 8 * (2 code + 1).
@@ -62,38 +69,42 @@ PARE_INLINE __m128i odd_codes(__m128i codes) {
 }
 PARE_INLINE __m256 eighth(__m256 d) { return _mm256_mul_ps(d, _mm256_set1_ps(0.125f)); }
 
-// Where indices are read from that were put together in registers.
-struct Indices {
-  alignas(32) uint16_t v[64];
-  PARE_METHOD void set(int i, __m256i sixteen) {
-    _mm256_store_si256(reinterpret_cast<__m256i*>(v + i), sixteen);
-  }
-};
+// Of a codebook with entries of eight or of four values: 32 values of index(0), index(1), ..
+template <size_t kEntries, class Index>
+PARE_INLINE __m256i entries(const Codebook<kEntries, 8>& book, const Index& index) {
+  return join_eights([&](int u) __attribute__((always_inline)) { return book[index(u)].data(); });
+}
+template <size_t kEntries, class Index>
+PARE_INLINE __m256i entries(const Codebook<kEntries, 4>& book, const Index& index) {
+  return join_fours([&](int i) __attribute__((always_inline)) { return book[index(i)].data(); });
+}
+PARE_INLINE __m256i entries(const uint64_t* book, const uint16_t* index) {
+  return join_eights([&](int u) __attribute__((always_inline)) { return book + index[u]; });
+}
 
 struct IQ2_XXS : Layout<CodecId::kIQ2_XXS, 256, 66, Levels::kMagnitudes> {
-  template <class Out>
-  PARE_INLINE void load(const uint8_t* in, Out* out) {
-    // Of each group four indices, then a word.
+  using Ahead = Head;
+  // Of each group four indices, then a word.
+  PARE_INLINE __m256i words(const uint8_t* in) {
     const __m256 a = _mm256_castsi256_ps(load32(in + 2)), b = _mm256_castsi256_ps(load32(in + 34));
-    const __m256i words =
-        _mm256_permute4x64_epi64(_mm256_castps_si256(_mm256_shuffle_ps(a, b, 0xdd)), 0xd8);
-    out->scale = steps(half(in), _mm256_srli_epi32(words, 28), 0.25f);
-    const Words signs(sign_bytes(words));
+    return _mm256_permute4x64_epi64(_mm256_castps_si256(_mm256_shuffle_ps(a, b, 0xdd)), 0xd8);
+  }
+  PARE_INLINE void look(const uint8_t* in, Head* head) { head->set_words(sign_bytes(words(in))); }
+  template <class Out>
+  PARE_INLINE void load(const uint8_t* in, const Head& head, Out* out) {
+    out->scale = steps(half(in), _mm256_srli_epi32(words(in), 28), 0.25f);
     out->ready();
 #pragma GCC unroll 8
     for (int j = 0; j < 8; ++j) {
-      out->put(j, join_eights([&](int u) __attribute__((always_inline)) {
-                 return kIq2XxsBook[in[2 + 8 * j + u]].data();
-               }),
-               signs_of(signs, j));
+      const auto index = [&](int u) __attribute__((always_inline)) { return in[2 + 8 * j + u]; };
+      out->put(j, entries(kIq2XxsBook, index), signs_of(head, j));
     }
   }
 };
 
 struct IQ2_XS : Layout<CodecId::kIQ2_XS, 256, 74, Levels::kMagnitudeCodes> {
-  template <class Out>
-  PARE_INLINE void load(const uint8_t* in, Out* out) {
-    set_codes(out, eighth(half(in)), odd_codes(nibbles8(in + 66)));
+  using Ahead = Head;
+  PARE_INLINE void look(const uint8_t* in, Head* head) {
     // Of each unit nine bits of index, then seven signs.
     const auto eight_signs = [&](const uint8_t* words) __attribute__((always_inline)) {
       const __m256i seven = _mm256_srli_epi16(load32(words), 9);
@@ -101,14 +112,18 @@ struct IQ2_XS : Layout<CodecId::kIQ2_XS, 256, 74, Levels::kMagnitudeCodes> {
       return _mm256_or_si256(seven, _mm256_slli_epi16(last, 7));
     };
     const __m256i packed = _mm256_packus_epi16(eight_signs(in + 2), eight_signs(in + 34));
-    const Words signs(_mm256_permute4x64_epi64(packed, 0xd8));
+    head->set_words(_mm256_permute4x64_epi64(packed, 0xd8));
+  }
+  template <class Out>
+  PARE_INLINE void load(const uint8_t* in, const Head& head, Out* out) {
+    set_codes(out, eighth(half(in)), odd_codes(nibbles8(in + 66)));
     out->ready();
 #pragma GCC unroll 8
     for (int j = 0; j < 8; ++j) {
-      out->put(j, join_eights([&](int u) __attribute__((always_inline)) {
-                 return kIq2XsBook[load_u16(in + 2 + 8 * j + 2 * u) & 511].data();
-               }),
-               signs_of(signs, j));
+      const auto index = [&](int u) __attribute__((always_inline)) {
+        return load_u16(in + 2 + 8 * j + 2 * u) & 511;
+      };
+      out->put(j, entries(kIq2XsBook, index), signs_of(head, j));
     }
   }
 };
@@ -125,131 +140,137 @@ PARE_INLINE __m256i above_bytes(__m256i words, int mask) {
 }
 
 struct IQ2_S : Layout<CodecId::kIQ2_S, 256, 82, Levels::kMagnitudeCodes> {
-  template <class Out>
-  PARE_INLINE void load(const uint8_t* in, Out* out) {
-    set_codes(out, eighth(half(in)), odd_codes(nibbles8(in + 74)));
-    const Words signs(load32(in + 34));
-    Indices index;
+  using Ahead = Head;
+  PARE_INLINE void look(const uint8_t* in, Head* head) {
 #pragma GCC unroll 2
     for (int h = 0; h < 2; ++h) {
       const int bytes = static_cast<int>(load_u32(in + 66 + 4 * h));
       const __m256i high = above_bytes<2>(_mm256_cvtepu8_epi64(_mm_cvtsi32_si128(bytes)), 3);
-      index.set(16 * h, _mm256_or_si256(_mm256_cvtepu8_epi16(load16(in + 2 + 16 * h)), high));
+      const __m256i low = _mm256_cvtepu8_epi16(load16(in + 2 + 16 * h));
+      head->set_index(16 * h, _mm256_or_si256(low, high));
     }
+  }
+  template <class Out>
+  PARE_INLINE void load(const uint8_t* in, const Head& head, Out* out) {
+    set_codes(out, eighth(half(in)), odd_codes(nibbles8(in + 74)));
     out->ready();
 #pragma GCC unroll 8
     for (int j = 0; j < 8; ++j) {
-      out->put(j, join_eights([&](int u) __attribute__((always_inline)) {
-                 return kIq2SBook[index.v[4 * j + u]].data();
-               }),
-               signs_of(signs, j));
+      const auto index = [&](int u) __attribute__((always_inline)) {
+        return head.index[4 * j + u];
+      };
+      out->put(j, entries(kIq2SBook, index), signs_of(load_u32(in + 34 + 4 * j)));
     }
   }
 };
 
 struct IQ3_XXS : Layout<CodecId::kIQ3_XXS, 256, 98, Levels::kMagnitudes> {
+  using Ahead = Head;
+  PARE_INLINE void look(const uint8_t* in, Head* head) {
+    head->set_words(sign_bytes(load32(in + 66)));
+  }
   template <class Out>
-  PARE_INLINE void load(const uint8_t* in, Out* out) {
-    const __m256i words = load32(in + 66);
-    out->scale = steps(half(in), _mm256_srli_epi32(words, 28), 0.5f);
-    const Words signs(sign_bytes(words));
+  PARE_INLINE void load(const uint8_t* in, const Head& head, Out* out) {
+    out->scale = steps(half(in), _mm256_srli_epi32(load32(in + 66), 28), 0.5f);
     out->ready();
 #pragma GCC unroll 8
     for (int j = 0; j < 8; ++j) {
-      out->put(j, join_fours([&](int i) __attribute__((always_inline)) {
-                 return kIq3XxsBook[in[2 + 8 * j + i]].data();
-               }),
-               signs_of(signs, j));
+      const auto index = [&](int i) __attribute__((always_inline)) { return in[2 + 8 * j + i]; };
+      out->put(j, entries(kIq3XxsBook, index), signs_of(head, j));
     }
   }
 };
 
 struct IQ3_S : Layout<CodecId::kIQ3_S, 256, 110, Levels::kMagnitudes> {
-  template <class Out>
-  PARE_INLINE void load(const uint8_t* in, Out* out) {
-    out->scale = steps(half(in), nibble_codes(in + 106), 2.0f);
-    const Words signs(load32(in + 74));
+  using Ahead = Head;
+  PARE_INLINE void look(const uint8_t* in, Head* head) {
     const __m256i bit = _mm256_setr_epi16(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096,
                                           8192, 16384, -32768);
-    Indices index;
 #pragma GCC unroll 4
     for (int h = 0; h < 4; ++h) {
       const __m256i all = _mm256_set1_epi16(static_cast<int16_t>(load_u16(in + 66 + 2 * h)));
       const __m256i ninth = _mm256_cmpeq_epi16(_mm256_and_si256(all, bit), bit);
       const __m256i low = _mm256_cvtepu8_epi16(load16(in + 2 + 16 * h));
-      index.set(16 * h, _mm256_or_si256(low, _mm256_and_si256(ninth, _mm256_set1_epi16(256))));
+      head->set_index(16 * h,
+                      _mm256_or_si256(low, _mm256_and_si256(ninth, _mm256_set1_epi16(256))));
     }
+  }
+  template <class Out>
+  PARE_INLINE void load(const uint8_t* in, const Head& head, Out* out) {
+    out->scale = steps(half(in), nibble_codes(in + 106), 2.0f);
     out->ready();
 #pragma GCC unroll 8
     for (int j = 0; j < 8; ++j) {
-      out->put(j, join_fours([&](int i) __attribute__((always_inline)) {
-                 return kIq3SBook[index.v[8 * j + i]].data();
-               }),
-               signs_of(signs, j));
+      const auto index = [&](int i) __attribute__((always_inline)) {
+        return head.index[8 * j + i];
+      };
+      out->put(j, entries(kIq3SBook, index), signs_of(load_u32(in + 74 + 4 * j)));
     }
   }
 };
 
-PARE_INLINE __m256i iq1_units(const uint64_t* book, const uint16_t* index) {
-  return join_eights([&](int u) __attribute__((always_inline)) { return book + index[u]; });
-}
-
 struct IQ1_S : Layout<CodecId::kIQ1_S, 256, 50, Levels::kPlain, kIq1Zero> {
+  using Ahead = Head;
   const uint64_t* book = iq1_levels().data();
 
-  template <class Out>
-  PARE_METHOD void load(const uint8_t* in, Out* out) const {
+  PARE_INLINE void look(const uint8_t* in, Head* head) {
     const __m128i words = load16(in + 34);
-    out->scale = steps(half(in), iq1_codes(words), 0.25f);
-    Indices index;
 #pragma GCC unroll 2
     for (int h = 0; h < 2; ++h) {
       const __m128i four = h == 0 ? words : _mm_unpackhi_epi64(words, words);
       const __m256i high = above_bytes<3>(_mm256_cvtepu16_epi64(four), 7);
-      index.set(16 * h, _mm256_or_si256(_mm256_cvtepu8_epi16(load16(in + 2 + 16 * h)), high));
+      const __m256i low = _mm256_cvtepu8_epi16(load16(in + 2 + 16 * h));
+      head->set_index(16 * h, _mm256_or_si256(low, high));
     }
     // The shift of each group: bytes of -1 or of 1.
-    const Words shifts(
-        _mm256_or_si256(_mm256_srai_epi32(_mm256_cvtepi16_epi32(words), 31), splat2(1)));
+    const __m256i minus = _mm256_srai_epi32(_mm256_cvtepi16_epi32(words), 31);
+    head->set_words(_mm256_or_si256(minus, splat2(1)));
+  }
+  template <class Out>
+  PARE_METHOD void load(const uint8_t* in, const Head& head, Out* out) const {
+    out->scale = steps(half(in), iq1_codes(load16(in + 34)), 0.25f);
     out->ready();
 #pragma GCC unroll 8
     for (int j = 0; j < 8; ++j) {
-      out->put(j, _mm256_add_epi8(iq1_units(book, index.v + 4 * j), shifts.repeated(j)));
+      const __m256i shift = _mm256_set1_epi32(head.words[j]);
+      out->put(j, _mm256_add_epi8(entries(book, head.index + 4 * j), shift));
     }
   }
 };
 
 struct IQ1_M : Layout<CodecId::kIQ1_M, 256, 56, Levels::kCodes, kIq1Zero> {
+  using Ahead = Head;
   const uint64_t* book = iq1_levels().data();
 
-  template <class Out>
-  PARE_METHOD void load(const uint8_t* in, Out* out) const {
-    uint64_t words;
-    std::memcpy(&words, in + 48, sizeof words);
-    const __m256 d = eighth(_mm256_cvtph_ps(_mm_set1_epi16(iq1_m_super(words))));
-    const __m128i codes = odd_codes(three_bits(words));
-    set_codes(out, d, codes);
-    set_by_16(out, d, codes);
+  PARE_INLINE void look(const uint8_t* in, Head* head) {
     // A nibble for each unit: three high bits of its index, and the sign of its shift.
     const __m256i nibbles = _mm256_set_m128i(nibbles8(in + 40), nibbles8(in + 32));
-    Indices index;
 #pragma GCC unroll 2
     for (int h = 0; h < 2; ++h) {
       const __m128i own =
           h == 0 ? _mm256_castsi256_si128(nibbles) : _mm256_extracti128_si256(nibbles, 1);
       const __m256i high = _mm256_and_si256(_mm256_slli_epi16(_mm256_cvtepu8_epi16(own), 8),
                                             _mm256_set1_epi16(0x700));
-      index.set(16 * h, _mm256_or_si256(_mm256_cvtepu8_epi16(load16(in + 16 * h)), high));
+      const __m256i low = _mm256_cvtepu8_epi16(load16(in + 16 * h));
+      head->set_index(16 * h, _mm256_or_si256(low, high));
     }
-    const __m256i is_minus = _mm256_cmpgt_epi8(nibbles, splat2(7));
-    const Words shifts(_mm256_or_si256(is_minus, splat2(1)));
+    head->set_words(_mm256_or_si256(_mm256_cmpgt_epi8(nibbles, splat2(7)), splat2(1)));
+  }
+  template <class Out>
+  PARE_METHOD void load(const uint8_t* in, const Head& head, Out* out) const {
+    uint64_t words;
+    std::memcpy(&words, in + 48, sizeof words);
+    const __m256 d = eighth(_mm256_cvtph_ps(_mm_set1_epi16(iq1_m_super(words))));
+    const __m128i codes = odd_codes(three_bits(words));
+    set_codes(out, d, codes);
+    set_by_16(out, d, codes);
     const __m256i which =
         _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
     out->ready();
 #pragma GCC unroll 8
     for (int j = 0; j < 8; ++j) {
-      const __m256i shift = _mm256_shuffle_epi8(shifts.repeated(j), which);
-      out->put(j, _mm256_add_epi8(iq1_units(book, index.v + 4 * j), shift));
+      const __m256i shift = _mm256_shuffle_epi8(_mm256_set1_epi32(head.words[j]), which);
+      out->put(j, _mm256_add_epi8(entries(book, head.index + 4 * j), shift));
     }
   }
 

@@ -175,9 +175,11 @@ class Sums2 : public SpanScales {
     }
   }
 
-  PARE_METHOD void add(const C& codec, const uint8_t* in, int64_t column) {
+  // head: of codecs that look ahead.
+  template <class... Head>
+  PARE_METHOD void add(const C& codec, const uint8_t* in, int64_t column, const Head&... head) {
     column_ = column;
-    codec.load(in, this);
+    codec.load(in, head..., this);
   }
 
   PARE_METHOD void ready() {
@@ -235,6 +237,35 @@ class Sums2 : public SpanScales {
   __m256 products_[2][kTokens];  // of neighbouring registers apart: one need not wait for the other
   __m256 corrections_[kTokens];
 };
+
+// A codec may have a type Ahead and look(block, Ahead*): load then gets what was looked up a span
+// before.
+template <class C>
+concept LooksAhead = requires {
+  typename C::Ahead;
+};
+
+template <LooksAhead C, int kTokens>
+void dot_rows2(const uint8_t* in, int64_t rows, int64_t columns, const Int8Rows& x, float* y,
+               int64_t y_stride) {
+  static_assert(C::kColumns == kSpanColumns);
+  const C codec;
+  Scales<C> scales[kTokens];
+  typename C::Ahead ahead[2];
+  const uint8_t* const last = in + (rows * columns / kSpanColumns - 1) * C::kBytes;
+  int now = 0;
+  codec.look(in, &ahead[now]);
+  for (int64_t r = 0; r < rows; ++r) {
+    Sums2<C, kTokens> sums(x, scales);
+    for (int64_t c = 0; c < columns; c += kSpanColumns, in += C::kBytes, now = 1 - now) {
+      ask_ahead<C::kBytes>(in);
+      codec.look(in == last ? in : in + C::kBytes, &ahead[1 - now]);
+      sums.add(codec, in, c, ahead[now]);
+    }
+#pragma GCC unroll 4
+    for (int t = 0; t < kTokens; ++t) y[t * y_stride + r] = sums.total(t);
+  }
+}
 
 template <class C, int kTokens>
 void dot_rows2(const uint8_t* in, int64_t rows, int64_t columns, const Int8Rows& x, float* y,
