@@ -53,7 +53,8 @@ struct Core {
   CpuLevel level;
   int panel_rows;
   int tile_tokens;
-  int few_tokens;  // up to so many, rows are faster than panels
+  int panel_columns;  // at most kPieceColumns: they and a tile share the first-level cache
+  int few_tokens;     // up to so many, rows are faster than panels
 
   // sums[t] += the product of a piece of a row with token t. Levels behind `columns`, up to a
   // multiple of 64, may be anything; scales and offsets, up to a multiple of 16, are zeros.

@@ -108,6 +108,7 @@ const Core& avx2_core() {
   static const Core core = {.level = CpuLevel::kAvx2,
                             .panel_rows = kRows,
                             .tile_tokens = kTokens,
+                            .panel_columns = 2048,
                             .few_tokens = 3,
                             .few = avx2_few,
                             .bias = no_bias,

@@ -326,6 +326,7 @@ const Core& avx512_core() {
   static const Core core = {.level = CpuLevel::kAvx512,
                             .panel_rows = kRows,
                             .tile_tokens = kTokens,
+                            .panel_columns = 1024,
                             .few_tokens = 3,
                             .few = choose_few,
                             .bias = no_bias,

@@ -222,6 +222,7 @@ const Core& neon_core() {
   static const Core core = {.level = CpuLevel::kNeon,
                             .panel_rows = kRows,
                             .tile_tokens = kTokens,
+                            .panel_columns = 1024,
                             .few_tokens = 3,
                             .few = choose_few,
                             .bias = bias,

@@ -112,6 +112,7 @@ const Core& ref_core() {
   static const Core core = {.level = CpuLevel::kRef,
                             .panel_rows = kRows,
                             .tile_tokens = kTokens,
+                            .panel_columns = 1024,
                             .few_tokens = 4,
                             .few = choose_few,
                             .bias = no_bias,

@@ -12,8 +12,6 @@ namespace {
 // tokens pass.
 constexpr int64_t kBlockRows = 64;
 constexpr int64_t kBlocksEach = 4;  // of a thread, so that all are done at the same time
-// Columns of such a panel: it and a tile of tokens share the first-level cache.
-constexpr int64_t kPanelColumns = 1024;
 // With few tokens, rows are handed out by so many.
 constexpr int64_t kFewRows = Dot::kRows;
 constexpr int64_t kMaxFewTokens = 16;
@@ -174,19 +172,19 @@ void many_tokens(const Task& task) {
   const auto x = task.x.int8_tiles(task.core, form, task.pool);
   const Core::Many many = task.core.many(form);
   const int64_t panel_rows = task.core.panel_rows;
-  constexpr int64_t kScales = kPanelColumns / 16;
+  const int64_t panel_columns = task.core.panel_columns, scales = panel_columns / 16;
   for_row_blocks(task, panel_rows, kBlockRows, kBlocksEach, [&](int64_t begin, int64_t count) {
     Scratch& s = scratch();
     PlanarPiece* pieces = s.pieces.reserve(static_cast<size_t>(panel_rows));
-    uint8_t* level = s.level.reserve(kBlockRows * kPanelColumns);
-    float* scale = s.scale.reserve(kBlockRows * kScales);
-    float* offset = s.offset.reserve(kBlockRows * kScales);
+    uint8_t* level = s.level.reserve(static_cast<size_t>(kBlockRows * panel_columns));
+    float* scale = s.scale.reserve(static_cast<size_t>(kBlockRows * scales));
+    float* offset = s.offset.reserve(static_cast<size_t>(kBlockRows * scales));
     const auto panel = [&](int64_t p) {
-      return Panel{level + p * panel_rows * kPanelColumns, scale + p * panel_rows * kScales,
-                   offset + p * panel_rows * kScales};
+      return Panel{level + p * panel_rows * panel_columns, scale + p * panel_rows * scales,
+                   offset + p * panel_rows * scales};
     };
-    for (int64_t c = 0; c < task.columns; c += kPanelColumns) {
-      const int64_t n = std::min(kPanelColumns, task.columns - c);
+    for (int64_t c = 0; c < task.columns; c += panel_columns) {
+      const int64_t n = std::min(panel_columns, task.columns - c);
       for (int64_t r = 0; r < count; r += panel_rows) {
         for (int64_t i = 0; i < panel_rows; ++i) {
           // Rows that are not there repeat the last; their products are not stored.
