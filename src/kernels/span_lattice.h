@@ -26,7 +26,8 @@ PARE_INLINE __m256i nibble_codes(const uint8_t* in) {
   return _mm256_cvtepu8_epi32(nibbles);
 }
 
-// Seven signs in each unit (of `words` or bytes), of which the eighth makes their number even.
+// The lowest bit of each byte (or of 16 bits with seven signs): whether its signs are odd in
+// number. The other bits may be anything.
 PARE_INLINE __m256i parity(__m256i v) {
   v = _mm256_xor_si256(v, _mm256_srli_epi16(v, 4));
   v = _mm256_xor_si256(v, _mm256_srli_epi16(v, 2));
