@@ -7,8 +7,8 @@
 #include "codecs/iq_codebooks.h"
 #include "kernels/lattice_tables.h"
 #define PARE_SPAN_TARGET "avx2,bmi,bmi2,fma,f16c"
-#include "kernels/span_avx2.h"
 #include "kernels/span_lattice.h"
+#include "kernels/span_products_avx2.h"
 
 HWY_PUSH_ATTRIBUTES(PARE_SPAN_TARGET)
 
@@ -264,12 +264,10 @@ struct IQ1_M : Layout<CodecId::kIQ1_M, 256, 56, Levels::kCodes, kIq1Zero> {
     const __m128i codes = odd_codes(three_bits(words));
     set_codes(out, d, codes);
     set_by_16(out, d, codes);
-    const __m256i which =
-        _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
     out->ready();
 #pragma GCC unroll 8
     for (int j = 0; j < 8; ++j) {
-      const __m256i shift = _mm256_shuffle_epi8(_mm256_set1_epi32(head.words[j]), which);
+      const __m256i shift = _mm256_shuffle_epi8(_mm256_set1_epi32(head.words[j]), by_eights());
       out->put(j, _mm256_add_epi8(entries(book, head.index + 4 * j), shift));
     }
   }

@@ -5,7 +5,7 @@
 
 #include "codecs/fp4.h"
 #define PARE_SPAN_TARGET "avx2,bmi,bmi2,fma,f16c"
-#include "kernels/span_avx2.h"
+#include "kernels/span_products_avx2.h"
 
 HWY_PUSH_ATTRIBUTES(PARE_SPAN_TARGET)
 

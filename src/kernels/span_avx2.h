@@ -1,4 +1,4 @@
-// Spans for AVX2 and their products with few tokens: 256 columns of a quantized row in registers,
+// Spans for AVX2, for products with few tokens: 256 columns of a quantized row in registers,
 // 32 in each. What each codec does is in dots_avx2.cpp; the layouts are told in unpack_*.cpp.
 //
 // vpmaddubsw multiplies unsigned levels with signed activations and adds pairs in 16 bits, without
@@ -67,12 +67,14 @@ PARE_INLINE void put_pairs(__m256i v, Out* out) {
   out->put(kFirst + 2, bits<4>(v, mask));
   out->put(kFirst + 3, bits<6>(v, mask));
 }
+// Each byte of four, eight times, where the four stand in both halves.
+PARE_INLINE __m256i by_eights() {
+  return _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
+}
 // 255 where the bit of 32 is set, lowest first; `all`: the 32 bits eight times.
 PARE_INLINE __m256i spread_bits(__m256i all) {
-  const __m256i which =
-      _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
   const __m256i bit = _mm256_set1_epi64x(static_cast<int64_t>(0x8040201008040201u));
-  return _mm256_cmpeq_epi8(_mm256_and_si256(_mm256_shuffle_epi8(all, which), bit), bit);
+  return _mm256_cmpeq_epi8(_mm256_and_si256(_mm256_shuffle_epi8(all, by_eights()), bit), bit);
 }
 // `value` where the bit of 32 is set.
 PARE_INLINE __m256i where_set(const uint8_t* in, int value) {
@@ -106,207 +108,6 @@ struct Layout {
   static constexpr int kZero = kZeroLevel, kColumns = kBlockColumns, kBytes = kBlockBytes;
   static constexpr bool kOffset16 = kOffsets;
 };
-
-// --- products ---
-
-template <class C>
-inline constexpr bool kSignsApart =
-    C::kLevels == Levels::kMagnitudes || C::kLevels == Levels::kMagnitudeCodes;
-template <class C>
-inline constexpr bool kHasCodes =
-    C::kLevels == Levels::kCodes || C::kLevels == Levels::kMagnitudeCodes;
-// Whether there are terms in the sums of activations: zeros or offsets, of 32 columns or of 16.
-template <class C>
-inline constexpr bool kCorrects32 = C::kLevels == Levels::kOffset || C::kLevels == Levels::kPlain;
-template <class C>
-inline constexpr bool kCorrects16 = C::kLevels == Levels::kCodes || C::kLevels == Levels::kPlain16;
-
-// The scales of weights times those of activations, for each register of sums: from memory, where
-// one is loaded eight times for less than a permutation takes.
-template <class C>
-class Scales {
- public:
-  PARE_METHOD void set(const SpanScales& w, const Int8Rows& x, int64_t at) {
-    _mm256_store_ps(memory_, _mm256_mul_ps(w.scale, _mm256_loadu_ps(x.scale + at / 32)));
-  }
-  PARE_METHOD __m256 of(int j) const { return _mm256_broadcast_ss(memory_ + j); }
-
- private:
-  alignas(32) float memory_[8];
-};
-// Of 16 columns: those of even groups in the low halves, those of odd ones in the high halves.
-template <class C>
-requires(C::kLevels == Levels::kPlain16) class Scales<C> {
- public:
-  PARE_METHOD void set(const SpanScales& w, const Int8Rows& x, int64_t at) {
-    const __m256i apart = _mm256_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7);
-#pragma GCC unroll 2
-    for (int i = 0; i < 2; ++i) {
-      const __m256 both = _mm256_mul_ps(w.by_16[i], _mm256_loadu_ps(x.scale16 + at / 16 + 8 * i));
-      apart_[i] = _mm256_permutevar8x32_ps(both, apart);
-    }
-  }
-  PARE_METHOD __m256 of(int j) const {
-    const __m256 v = apart_[j / 4];
-    switch (j % 4) {
-      case 0:
-        return _mm256_permute_ps(v, 0x00);
-      case 1:
-        return _mm256_permute_ps(v, 0x55);
-      case 2:
-        return _mm256_permute_ps(v, 0xaa);
-      default:
-        return _mm256_permute_ps(v, 0xff);
-    }
-  }
-
- private:
-  __m256 apart_[2];
-};
-
-template <class C, int kTokens>
-class Sums2 : public SpanScales {
- public:
-  // `scales`: kTokens of them. Not in here, where their addresses would keep sums in memory too.
-  PARE_METHOD Sums2(const Int8Rows& x, Scales<C>* scales) : x_(x), scales_(scales) {
-#pragma GCC unroll 4
-    for (int t = 0; t < kTokens; ++t) {
-      products_[0][t] = products_[1][t] = corrections_[t] = _mm256_setzero_ps();
-    }
-  }
-
-  // head: of codecs that look ahead.
-  template <class... Head>
-  PARE_METHOD void add(const C& codec, const uint8_t* in, int64_t column, const Head&... head) {
-    column_ = column;
-    codec.load(in, head..., this);
-  }
-
-  PARE_METHOD void ready() {
-#pragma GCC unroll 4
-    for (int t = 0; t < kTokens; ++t) {
-      if constexpr (kCorrects32<C>) {
-        correct(t, C::kLevels == Levels::kOffset ? offset : scale, x_.sum + at(t) / 32);
-      } else if constexpr (kCorrects16<C>) {
-        correct(t, by_16[0], x_.sum16 + at(t) / 16);
-        correct(t, by_16[1], x_.sum16 + at(t) / 16 + 8);
-      }
-      scales_[t].set(*this, x_, at(t));
-    }
-  }
-
-  PARE_METHOD void put(int j, __m256i level, __m256i sign = __m256i()) {
-    const __m256i magnitude = C::kLevels == Levels::kSigned ? _mm256_abs_epi8(level) : level;
-#pragma GCC unroll 4
-    for (int t = 0; t < kTokens; ++t) {
-      __m256i q = load32(reinterpret_cast<const uint8_t*>(x_.q) + at(t) + 32 * j);
-      if constexpr (C::kLevels == Levels::kSigned) q = _mm256_sign_epi8(q, level);
-      if constexpr (kSignsApart<C>) q = _mm256_sign_epi8(q, sign);
-      const __m256i pairs = _mm256_maddubs_epi16(magnitude, q);
-      const __m256 dots = _mm256_cvtepi32_ps(_mm256_madd_epi16(pairs, factors(j)));
-      products_[j % 2][t] = _mm256_fmadd_ps(dots, scales_[t].of(j), products_[j % 2][t]);
-    }
-  }
-
-  PARE_METHOD float total(int t) const {
-    const __m256 sum = _mm256_add_ps(products_[0][t], products_[1][t]);
-    constexpr bool kOffsets = C::kLevels == Levels::kOffset || C::kOffset16;
-    const __m256 factor = _mm256_set1_ps(kOffsets ? 1.0f : static_cast<float>(-C::kZero));
-    const __m256 all =
-        kCorrects32<C> || kCorrects16<C> ? _mm256_fmadd_ps(factor, corrections_[t], sum) : sum;
-    __m128 s = _mm_add_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps(all, 1));
-    s = _mm_add_ps(s, _mm_movehl_ps(s, s));
-    return _mm_cvtss_f32(_mm_add_ss(s, _mm_shuffle_ps(s, s, 1)));
-  }
-
- private:
-  PARE_METHOD int64_t at(int t) const { return t * x_.stride + column_; }
-  PARE_METHOD void correct(int t, __m256 factor, const float* sums) {
-    corrections_[t] = _mm256_fmadd_ps(factor, _mm256_loadu_ps(sums), corrections_[t]);
-  }
-  // What pairs of register j are multiplied with: the codes of its two groups, or ones.
-  PARE_METHOD __m256i factors(int j) const {
-    if constexpr (!kHasCodes<C>) return _mm256_set1_epi16(1);
-    const __m256i own = _mm256_set1_epi16(static_cast<int16_t>(2 * j | (2 * j + 1) << 8));
-    return _mm256_shuffle_epi8(codes, own);
-  }
-
-  const Int8Rows x_;
-  int64_t column_ = 0;
-  Scales<C>* const scales_;
-  __m256 products_[2][kTokens];  // of neighbouring registers apart: one need not wait for the other
-  __m256 corrections_[kTokens];
-};
-
-// A codec may have a type Ahead and look(block, Ahead*): load then gets what was looked up a span
-// before.
-template <class C>
-concept LooksAhead = requires {
-  typename C::Ahead;
-};
-
-template <LooksAhead C, int kTokens>
-void dot_rows2(const uint8_t* in, int64_t rows, int64_t columns, const Int8Rows& x, float* y,
-               int64_t y_stride) {
-  static_assert(C::kColumns == kSpanColumns);
-  const C codec;
-  Scales<C> scales[kTokens];
-  typename C::Ahead ahead[2];
-  const uint8_t* const last = in + (rows * columns / kSpanColumns - 1) * C::kBytes;
-  int now = 0;
-  codec.look(in, &ahead[now]);
-  for (int64_t r = 0; r < rows; ++r) {
-    Sums2<C, kTokens> sums(x, scales);
-    for (int64_t c = 0; c < columns; c += kSpanColumns, in += C::kBytes, now = 1 - now) {
-      ask_ahead<C::kBytes>(in);
-      codec.look(in == last ? in : in + C::kBytes, &ahead[1 - now]);
-      sums.add(codec, in, c, ahead[now]);
-    }
-#pragma GCC unroll 4
-    for (int t = 0; t < kTokens; ++t) y[t * y_stride + r] = sums.total(t);
-  }
-}
-
-template <class C, int kTokens>
-void dot_rows2(const uint8_t* in, int64_t rows, int64_t columns, const Int8Rows& x, float* y,
-               int64_t y_stride) {
-  constexpr int kSpanBytes = kSpanColumns / C::kColumns * C::kBytes;
-  const C codec;
-  Scales<C> scales[kTokens];
-  for (int64_t r = 0; r < rows; ++r) {
-    Sums2<C, kTokens> sums(x, scales);
-    int64_t c = 0;
-    for (; c + kSpanColumns <= columns; c += kSpanColumns, in += kSpanBytes) {
-      ask_ahead<kSpanBytes>(in);
-      sums.add(codec, in, c);
-    }
-    if constexpr (C::kColumns < kSpanColumns) {
-      if (c < columns) {
-        sums.add(codec, Tail<C>(in, columns - c).data(), c);
-        in += (columns - c) / C::kColumns * C::kBytes;
-      }
-    }
-#pragma GCC unroll 4
-    for (int t = 0; t < kTokens; ++t) y[t * y_stride + r] = sums.total(t);
-  }
-}
-
-template <class C>
-void dot2(const std::byte* weight, int64_t rows, int64_t columns, const Int8Rows& x, int64_t tokens,
-          float* y, int64_t y_stride) {
-  const auto* in = reinterpret_cast<const uint8_t*>(weight);
-  if (tokens == 4) return dot_rows2<C, 4>(in, rows, columns, x, y, y_stride);
-  if (tokens >= 2) dot_rows2<C, 2>(in, rows, columns, x, y, y_stride);
-  if (tokens == 2) return;
-  const int64_t last = tokens - 1;
-  dot_rows2<C, 1>(in, rows, columns, x.from(last), y + last * y_stride, y_stride);
-}
-
-template <class... C>
-std::span<const Dot> dots2(Codecs<C...>) {
-  static const Dot kDots[] = {{C::kId, dot2<C>}...};
-  return kDots;
-}
 
 }  // namespace
 }  // namespace pare::span
