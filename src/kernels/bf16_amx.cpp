@@ -245,9 +245,7 @@ namespace pare {
 
 // AVX-512's, but for products with many tokens.
 const Core& amx_core() {
-  static const Bf16Core bf16 = {.few_tokens = 16,
-                                .few_tokens_floats = 16,
-                                .from_planar = any_from_planar,
+  static const Bf16Core bf16 = {.from_planar = any_from_planar,
                                 .from_floats = from_floats,
                                 .interleave = interleave,
                                 .interleave_columns = interleave_columns,

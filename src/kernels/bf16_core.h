@@ -36,9 +36,6 @@ struct Bf16Tiles {
 struct Bf16Core {
   static constexpr int64_t kRows = 16, kTokens = 16, kColumns = 32;  // of a tile
 
-  int64_t few_tokens;         // up to so many, quantized weights are multiplied otherwise
-  int64_t few_tokens_floats;  // and float weights
-
   // A row of weights, a multiple of 32 columns, in one part. Here and below, 32 columns begin
   // `step` numbers after the 32 before.
   void (*from_planar)(const PlanarForm&, const PlanarPiece&, int64_t columns, uint16_t* out,

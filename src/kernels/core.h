@@ -32,9 +32,10 @@ struct Int8Rows {
 
 // Quantized activations of Core::tile_tokens tokens, interleaved, beginning at some multiple of 32
 // columns: q[columns / 4][tokens][4], the others [columns / len][tokens]. Tokens that are not
-// there are zeros. Where the core wants them wide, q are 16-bit integers in
-// [columns / 4][2][tokens][2]: columns 0 and 2 of each four, then 1 and 3.
-struct Int8Tile {
+// there are zeros. Wide tiles have 16-bit integers, of which kWideMost is the largest, in
+// [columns / 2][tokens][2]: kernels that multiply 16 bits anyway have truer activations for
+// nothing.
+struct QuantizedTile {
   const int8_t* q;
   const float* scale;    // per 32 columns
   const int32_t* start;  // (bias - zero) * (sum of q) per scale_len columns of the weight's form
@@ -48,6 +49,17 @@ struct Panel {
   float* scale;
   float* offset;
 };
+
+// A piece of a row of float weights, quantized as wide tiles are: columns are a multiple of 32.
+struct WidePiece {
+  static constexpr int kColumns = 1024;
+  alignas(64) int16_t level[kColumns];
+  alignas(64) float scale[kColumns / 32];
+};
+
+// So many tokens are multiplied like one even where many meet another precision: drafts are checked
+// with no more.
+inline constexpr int64_t kAlikeTokens = 16;
 
 struct Core {
   CpuLevel level;
@@ -64,7 +76,7 @@ struct Core {
 
   // Panels hold level - bias(form).
   int (*bias)(const PlanarForm&);
-  // Whether tiles are wide; null: never.
+  // Whether weights of a form are multiplied with wide tiles; null: never.
   bool (*wide)(const PlanarForm&) = nullptr;
   // Interleaves panel_rows pieces.
   void (*interleave)(const PlanarForm&, const PlanarPiece* rows, int64_t columns, const Panel& out);
@@ -77,7 +89,7 @@ struct Core {
     bool first;
     const float* bias;
   };
-  using Many = void (*)(const Panel&, int64_t columns, const Int8Tile&, int64_t tokens,
+  using Many = void (*)(const Panel&, int64_t columns, const QuantizedTile&, int64_t tokens,
                         const Output&);
   Many (*many)(const PlanarForm&);
 
@@ -85,6 +97,12 @@ struct Core {
   void (*interleave_floats)(const float* rows, int64_t row_stride, int64_t columns, float* out);
   void (*many_floats)(const float* panel, int64_t columns, const float* tile, int64_t tokens,
                       const Output&);
+
+  // Takes their place for floats of up to 11 bits (F16, BF16) on CPUs that multiply 16-bit integers
+  // faster than floats: rows of 16-bit integers in groups of 32 columns, as wide tiles. Panels have
+  // them for levels, [columns / 2][rows][2]. Null: they do not.
+  void (*interleave_wide)(const WidePiece* rows, int64_t columns, const Panel& out) = nullptr;
+  Many many_wide = nullptr;
 
   // Takes the place of panels and tiles where it is there.
   const Bf16Core* bf16 = nullptr;

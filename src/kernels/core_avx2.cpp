@@ -36,6 +36,17 @@ PARE_INLINE void transpose(const uint32_t* in, int64_t stride, uint32_t* out) {
   }
 }
 
+// Where panels are widened: of each four bytes, 0 and 1 are those that a mask leaves, 2 and 3
+// those that a shift leaves.
+void order_for_widening(uint8_t* level, int64_t columns) {
+  const __m256i order = _mm256_broadcastsi128_si256(
+      _mm_setr_epi8(0, 2, 1, 3, 4, 6, 5, 7, 8, 10, 9, 11, 12, 14, 13, 15));
+  for (uint8_t* end = level + columns * kRows; level < end; level += 32) {
+    auto* p = reinterpret_cast<__m256i*>(level);
+    _mm256_store_si256(p, _mm256_shuffle_epi8(_mm256_load_si256(p), order));
+  }
+}
+
 void transpose_words(const void* in, int64_t row_bytes, int64_t words, void* out) {
   const int64_t stride = row_bytes / 4;
   for (int64_t w = 0; w < words; w += 8) {
@@ -50,6 +61,7 @@ void interleave(const PlanarForm& form, const PlanarPiece* rows, int64_t columns
                 const Panel& out) {
   constexpr int64_t kStride = sizeof(PlanarPiece);
   transpose_words(rows->level, kStride, columns / 4, out.level);
+  if (avx2_wide(form)) order_for_widening(out.level, columns);
   transpose_words(rows->scale, kStride, columns / form.scale_len, out.scale);
   if (form.offset_len != 0) {
     transpose_words(rows->offset, kStride, columns / form.offset_len, out.offset);
@@ -59,6 +71,11 @@ void interleave(const PlanarForm& form, const PlanarPiece* rows, int64_t columns
 int no_bias(const PlanarForm&) { return 0; }
 
 // --- float weights ---
+
+void interleave_wide(const WidePiece* rows, int64_t columns, const Panel& out) {
+  transpose_words(rows->level, sizeof(WidePiece), columns / 2, out.level);
+  transpose_words(rows->scale, sizeof(WidePiece), columns / 32, out.scale);
+}
 
 void interleave_floats(const float* rows, int64_t row_stride, int64_t columns, float* out) {
   transpose_words(rows, 4 * row_stride, columns, out);
@@ -116,7 +133,9 @@ const Core& avx2_core() {
                             .interleave = interleave,
                             .many = avx2_many,
                             .interleave_floats = interleave_floats,
-                            .many_floats = many_floats};
+                            .many_floats = many_floats,
+                            .interleave_wide = interleave_wide,
+                            .many_wide = avx2_many_wide};
   return core;
 }
 

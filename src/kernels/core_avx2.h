@@ -16,6 +16,9 @@ Core::Few avx2_few(const PlanarForm& form);
 // Core::wide and Core::many.
 bool avx2_wide(const PlanarForm& form);
 Core::Many avx2_many(const PlanarForm& form);
+// Core::many_wide.
+void avx2_many_wide(const Panel& panel, int64_t columns, const QuantizedTile& x, int64_t tokens,
+                    const Core::Output& out);
 
 }  // namespace pare
 

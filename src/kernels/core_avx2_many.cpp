@@ -17,8 +17,9 @@ namespace {
 
 using namespace avx2;
 
-// How many steps of vpmaddubsw are added in 16 bits; kWide: none.
-enum class Range { kWide = 0, k127 = 1, k64 = 2, k32 = 4, k16 = 8 };
+// How many steps of vpmaddubsw are added in 16 bits; kWide: none, levels are widened; kWords:
+// they are 16-bit integers already.
+enum class Range { kWords = -1, kWide = 0, k127 = 1, k64 = 2, k32 = 4, k16 = 8 };
 
 Range range_of(const PlanarForm& form) {
   if (form.max_level > 127) return Range::kWide;
@@ -84,7 +85,7 @@ PARE_INLINE void multiply(const uint8_t* level, const int8_t* q, const int32_t* 
 #pragma GCC unroll 6
       for (int t = 0; t < kCount; ++t) {
         const __m256i x = broadcast_word(words + 4 * t);
-        if constexpr (kRange == Range::kWide) {
+        if constexpr (kStep <= 0) {
           add_wide(&dots[t][0], w0, x);
           add_wide(&dots[t][1], w1, x);
         } else {
@@ -95,6 +96,12 @@ PARE_INLINE void multiply(const uint8_t* level, const int8_t* q, const int32_t* 
     };
 #pragma GCC unroll 8
     for (int k = 0; k < kWords; ++k) {
+      if constexpr (kRange == Range::kWords) {
+        const uint8_t* words = level + 128 * k;
+        add(load_bytes(words), load_bytes(words + 32), q + 8 * kTokens * k);
+        add(load_bytes(words + 64), load_bytes(words + 96), q + 8 * kTokens * k + 4 * kTokens);
+        continue;
+      }
       const __m256i w0 = load_bytes(level + 64 * k), w1 = load_bytes(level + 64 * k + 32);
       if constexpr (kRange == Range::kWide) {
         const __m256i even = _mm256_set1_epi16(255);
@@ -153,7 +160,7 @@ PARE_INLINE void multiply(const uint8_t* level, const int8_t* q, const int32_t* 
 }
 
 template <Range kRange, int kCount, int kScaleLen, int kOffsetLen>
-PARE_INLINE void many_block(const Panel& panel, int64_t columns, const Int8Tile& x,
+PARE_INLINE void many_block(const Panel& panel, int64_t columns, const QuantizedTile& x,
                             const Core::Output& out) {
   alignas(32) float memory[16 * kCount];
   const Kept sums(memory);
@@ -169,7 +176,8 @@ PARE_INLINE void many_block(const Panel& panel, int64_t columns, const Int8Tile&
   for (int64_t c = 0; c < columns; c += 32) {
 #pragma GCC unroll 2
     for (int part = 0; part < 32 / kScaleLen; ++part) {
-      multiply<kRange, kCount, kScaleLen / 4, has_zero(kScaleLen, kOffsetLen)>(
+      constexpr bool kStart = kRange != Range::kWords && has_zero(kScaleLen, kOffsetLen);
+      multiply<kRange, kCount, kScaleLen / 4, kStart>(
           level, q, start, [&](int t, int v, __m256i dots) __attribute__((always_inline)) {
             const __m256 s = _mm256_load_ps(scale + 8 * v);
             const __m256 product = _mm256_mul_ps(_mm256_cvtepi32_ps(dots), s);
@@ -182,8 +190,8 @@ PARE_INLINE void many_block(const Panel& panel, int64_t columns, const Int8Tile&
             }
             sums.set(t, v, sum);
           });
-      level += kScaleLen * kRows;
-      q += kScaleLen * kTokens * (kRange == Range::kWide ? 2 : 1);
+      level += kScaleLen * kRows * (kRange == Range::kWords ? 2 : 1);
+      q += kScaleLen * kTokens * (kRange <= Range::kWide ? 2 : 1);
       scale += kRows;
       offset += kOffsets * kRows;
       x_sum += kOffsets * kTokens;
@@ -196,14 +204,15 @@ PARE_INLINE void many_block(const Panel& panel, int64_t columns, const Int8Tile&
 }
 
 template <Range kRange, int kScaleLen, int kOffsetLen>
-void many(const Panel& panel, int64_t columns, const Int8Tile& x, int64_t tokens,
+void many(const Panel& panel, int64_t columns, const QuantizedTile& x, int64_t tokens,
           const Core::Output& out) {
   if (tokens == kTokens) {
     return many_block<kRange, kTokens, kScaleLen, kOffsetLen>(panel, columns, x, out);
   }
   int64_t t = 0;
   const auto from = [&] {
-    return Int8Tile{x.q + 4 * t, x.scale + t, x.start + t, kOffsetLen == 0 ? nullptr : x.sum + t};
+    return QuantizedTile{x.q + 4 * t, x.scale + t, x.start + t,
+                         kOffsetLen == 0 ? nullptr : x.sum + t};
   };
   for (; t + 2 <= tokens; t += 2) {
     many_block<kRange, 2, kScaleLen, kOffsetLen>(panel, columns, from(), advanced(out, t));
@@ -226,6 +235,7 @@ Core::Many avx2_many(const PlanarForm& form) {
   PARE_CHECK(has_zero(form.scale_len, form.offset_len) || form.zero == 0,
              "no form with this zero and these offsets is known");
   switch (range_of(form)) {
+    case Range::kWords:  // no form has them
     case Range::kWide:
       return choose_many_in<Range::kWide>(form);
     case Range::k127:
@@ -238,6 +248,11 @@ Core::Many avx2_many(const PlanarForm& form) {
       break;
   }
   return choose_many_in<Range::k16>(form);
+}
+
+void avx2_many_wide(const Panel& panel, int64_t columns, const QuantizedTile& x, int64_t tokens,
+                    const Core::Output& out) {
+  many<Range::kWords, 32, 0>(panel, columns, x, tokens, out);
 }
 
 bool avx2_wide(const PlanarForm& form) { return range_of(form) == Range::kWide; }

@@ -189,7 +189,7 @@ PARE_INLINE void multiply(const uint8_t* level, const int8_t* q, const int32_t* 
 }
 
 template <int kCount, int kScaleLen, int kOffsetLen>
-PARE_INLINE void many_block(const Panel& panel, int64_t columns, const Int8Tile& x,
+PARE_INLINE void many_block(const Panel& panel, int64_t columns, const QuantizedTile& x,
                             const Core::Output& out) {
   __m512 sums[kCount];
   begin_sums<kCount>(out, sums);
@@ -254,11 +254,12 @@ Core::Output advanced(const Core::Output& out, int64_t tokens) {
 }
 
 template <int kScaleLen, int kOffsetLen>
-void many(const Panel& panel, int64_t columns, const Int8Tile& x, int64_t tokens,
+void many(const Panel& panel, int64_t columns, const QuantizedTile& x, int64_t tokens,
           const Core::Output& out) {
   int64_t t = 0;
   const auto from = [&] {
-    return Int8Tile{x.q + 4 * t, x.scale + t, x.start + t, kOffsetLen == 0 ? nullptr : x.sum + t};
+    return QuantizedTile{x.q + 4 * t, x.scale + t, x.start + t,
+                         kOffsetLen == 0 ? nullptr : x.sum + t};
   };
   if (tokens == kTokens) {
     return many_block<kTokens, kScaleLen, kOffsetLen>(panel, columns, x, out);

@@ -131,7 +131,7 @@ PARE_INLINE void multiply_word(const int8_t* level, const int8_t* q, int32x4_t d
 }
 
 template <int kScaleLen, int kOffsetLen>
-void many(const Panel& panel, int64_t columns, const Int8Tile& x, int64_t tokens,
+void many(const Panel& panel, int64_t columns, const QuantizedTile& x, int64_t tokens,
           const Core::Output& out) {
   Sums sums;
   begin_sums(out, tokens, &sums);

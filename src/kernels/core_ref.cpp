@@ -58,7 +58,7 @@ void begin(const Core::Output& out, int64_t tokens) {
 }
 
 template <int kScaleLen, int kOffsetLen>
-void many(const Panel& panel, int64_t columns, const Int8Tile& x, int64_t tokens,
+void many(const Panel& panel, int64_t columns, const QuantizedTile& x, int64_t tokens,
           const Core::Output& out) {
   begin(out, tokens);
   for (int64_t t = 0; t < tokens; ++t) {

@@ -8,9 +8,19 @@ namespace pare {
 
 Kernel select_kernel(CpuLevel level, CodecId id) {
   const Codec& c = codec(id);
-  if (c.is_float()) return {&core(level), nullptr, nullptr, find_float_dot(level, id)};
+  if (c.is_float()) {
+    const bool wide =
+        core(level).many_wide != nullptr && (id == CodecId::kF16 || id == CodecId::kBF16);
+    return {&core(level), nullptr, nullptr, find_float_dot(level, id), wide};
+  }
   const Unpacker* unpacker = find_unpacker(level, id);
   return {unpacker == nullptr ? nullptr : &core(level), unpacker, find_dot(level, id)};
+}
+
+bool many_tokens_differ(const Kernel& kernel) {
+  const Core& core = *kernel.core;
+  if (core.bf16 != nullptr || kernel.wide_floats) return true;
+  return kernel.unpacker != nullptr && core.wide != nullptr && core.wide(kernel.unpacker->form);
 }
 
 std::string describe_kernel(CpuLevel level, CodecId id) {
@@ -24,8 +34,11 @@ std::string describe_kernel(CpuLevel level, CodecId id) {
     text += fmt::format(": bytes, scales of {}", form.scale_len);
     if (form.offset_len != 0) text += fmt::format(", offsets of {}", form.offset_len);
     text += fmt::format("; unpacked by {}", kernel.unpacker->name);
+    if (kernel.core->wide != nullptr && kernel.core->wide(form))
+      text += "; many tokens as 16-bit integers";
     if (kernel.dot != nullptr) text += "; few tokens without unpacking";
   }
+  if (kernel.wide_floats) text += "; many tokens as 16-bit integers";
   if (kernel.core->bf16 != nullptr) text += "; many tokens as bfloat16 in tiles";
   return text;
 }

@@ -16,10 +16,15 @@ struct Kernel {
   // Null: few tokens are multiplied with unpacked or decoded rows, too.
   const Dot* dot = nullptr;
   FloatDot float_dot = nullptr;
+  // Float weights that many tokens meet as 16-bit integers (Core::many_wide).
+  bool wide_floats = false;
 };
 
 // Null core: no kernel multiplies weights of this codec.
 Kernel select_kernel(CpuLevel level, CodecId codec);
+
+// Whether many tokens meet another precision than one: bfloat16, or activations of 16 bits.
+bool many_tokens_differ(const Kernel& kernel);
 
 // For people: "avx512: bytes, scales of 32, offsets of 32; unpacked by avx512".
 std::string describe_kernel(CpuLevel level, CodecId codec);

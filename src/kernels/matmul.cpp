@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "kernels/matmul_task.h"
+#include "kernels/quantize.h"
 
 namespace pare {
 namespace {
@@ -14,11 +15,12 @@ constexpr int64_t kBlockRows = 64;
 constexpr int64_t kBlocksEach = 4;  // of a thread, so that all are done at the same time
 // With few tokens, rows are handed out by so many.
 constexpr int64_t kFewRows = Dot::kRows;
-constexpr int64_t kMaxFewTokens = 16;
+constexpr int64_t kMaxFewTokens = kAlikeTokens;
 
 // What a thread needs to work with; made once for each.
 struct Scratch {
   AlignedBuffer<PlanarPiece> pieces;
+  AlignedBuffer<WidePiece> wide_pieces;
   AlignedBuffer<uint8_t> level;
   AlignedBuffer<float> scale, offset;
   AlignedBuffer<float> floats, float_panel;
@@ -166,21 +168,23 @@ void for_each_tile(const Task& task, int64_t begin, int64_t count, bool first, c
   }
 }
 
-void many_tokens(const Task& task) {
-  const Unpacker& unpacker = *task.kernel.unpacker;
-  const PlanarForm& form = unpacker.form;
-  const auto x = task.x.int8_tiles(task.core, form, task.pool);
-  const Core::Many many = task.core.many(form);
-  const int64_t panel_rows = task.core.panel_rows;
-  const int64_t panel_columns = task.core.panel_columns, scales = panel_columns / 16;
+// Products with panels of at most `panel_columns` columns that have scales; fill(row, column,
+// count, piece) makes pieces of rows, interleave(pieces, count, panel) panels of them.
+// `level_bytes`: of a level.
+template <class Piece, class Fill, class Interleave>
+void many_tokens(const Task& task, const QuantizedTiles& x, Core::Many many, int64_t panel_columns,
+                 int64_t level_bytes, AlignedBuffer<Piece> Scratch::*piece_buffer, const Fill& fill,
+                 const Interleave& interleave) {
+  const int64_t panel_rows = task.core.panel_rows, scales = panel_columns / 16;
   for_row_blocks(task, panel_rows, kBlockRows, kBlocksEach, [&](int64_t begin, int64_t count) {
     Scratch& s = scratch();
-    PlanarPiece* pieces = s.pieces.reserve(static_cast<size_t>(panel_rows));
-    uint8_t* level = s.level.reserve(static_cast<size_t>(kBlockRows * panel_columns));
+    Piece* pieces = (s.*piece_buffer).reserve(static_cast<size_t>(panel_rows));
+    const int64_t panel_bytes = panel_rows * panel_columns * level_bytes;
+    uint8_t* level = s.level.reserve(static_cast<size_t>(kBlockRows / panel_rows * panel_bytes));
     float* scale = s.scale.reserve(static_cast<size_t>(kBlockRows * scales));
     float* offset = s.offset.reserve(static_cast<size_t>(kBlockRows * scales));
     const auto panel = [&](int64_t p) {
-      return Panel{level + p * panel_rows * panel_columns, scale + p * panel_rows * scales,
+      return Panel{level + p * panel_bytes, scale + p * panel_rows * scales,
                    offset + p * panel_rows * scales};
     };
     for (int64_t c = 0; c < task.columns; c += panel_columns) {
@@ -188,9 +192,9 @@ void many_tokens(const Task& task) {
       for (int64_t r = 0; r < count; r += panel_rows) {
         for (int64_t i = 0; i < panel_rows; ++i) {
           // Rows that are not there repeat the last; their products are not stored.
-          unpack(task, unpacker, begin + std::min(r + i, count - 1), c, n, pieces + i);
+          fill(begin + std::min(r + i, count - 1), c, n, pieces + i);
         }
-        task.core.interleave(form, pieces, n, panel(r / panel_rows));
+        interleave(pieces, n, panel(r / panel_rows));
       }
       for_each_tile(task, begin, count, c == 0,
                     [&](int64_t p, int64_t tile, int64_t tokens, const Core::Output& out) {
@@ -198,6 +202,37 @@ void many_tokens(const Task& task) {
                     });
     }
   });
+}
+
+void many_tokens_unpacked(const Task& task) {
+  const Unpacker& unpacker = *task.kernel.unpacker;
+  const PlanarForm& form = unpacker.form;
+  many_tokens(
+      task, task.x.quantized_tiles(task.core, form, task.pool), task.core.many(form),
+      task.core.panel_columns, 1, &Scratch::pieces,
+      [&](int64_t row, int64_t column, int64_t count, PlanarPiece* piece) {
+        unpack(task, unpacker, row, column, count, piece);
+      },
+      [&](const PlanarPiece* pieces, int64_t count, const Panel& panel) {
+        task.core.interleave(form, pieces, count, panel);
+      });
+}
+
+void many_tokens_wide(const Task& task) {
+  const QuantizeRow<int16_t> quantize = quantize_row<int16_t>(task.core.level);
+  many_tokens(
+      task, task.x.wide_tiles(task.core, task.pool), task.core.many_wide, WidePiece::kColumns, 2,
+      &Scratch::wide_pieces,
+      [&](int64_t row, int64_t column, int64_t count, WidePiece* piece) {
+        float* floats = scratch().floats.reserve(WidePiece::kColumns);
+        int32_t sums[WidePiece::kColumns / 16];
+        task.codec.decode_row(task.packed(row, column), floats, count);
+        std::fill(floats + count, floats + round_up(count, 32), 0.0f);
+        quantize(floats, round_up(count, 32), piece->level, piece->scale, sums);
+      },
+      [&](const WidePiece* pieces, int64_t count, const Panel& panel) {
+        task.core.interleave_wide(pieces, round_up(count, 32), panel);
+      });
 }
 
 void many_tokens_of_floats(const Task& task) {
@@ -229,9 +264,7 @@ void many_tokens_of_floats(const Task& task) {
 
 // Up to so many tokens, rows are faster than panels.
 int64_t few_limit(const Kernel& kernel) {
-  if (const Bf16Core* bf16 = kernel.core->bf16) {
-    return kernel.unpacker != nullptr ? bf16->few_tokens : bf16->few_tokens_floats;
-  }
+  if (many_tokens_differ(kernel)) return kAlikeTokens;
   if (kernel.float_dot != nullptr) return 2 * Dot::kTokens;
   return kernel.dot != nullptr ? Dot::kTokens : kernel.core->few_tokens;
 }
@@ -269,8 +302,10 @@ void matmul(std::span<const Product> products, Activations& x, ThreadPool& pool)
       few.push_back(few_tokens(task, unit));
     } else if (kernel.core->bf16 != nullptr) {
       many_tokens_bf16(task);
+    } else if (kernel.unpacker != nullptr) {
+      many_tokens_unpacked(task);
     } else {
-      kernel.unpacker != nullptr ? many_tokens(task) : many_tokens_of_floats(task);
+      kernel.wide_floats ? many_tokens_wide(task) : many_tokens_of_floats(task);
     }
   }
   if (!few.empty()) few_tokens(few, pool);

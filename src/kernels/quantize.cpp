@@ -15,20 +15,27 @@ namespace {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
+template <class T>
+constexpr float most() {
+  return static_cast<float>(sizeof(T) == 1 ? 127 : kWideMost);
+}
+
 #if HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128
 
-void quantize(const float* x, int64_t columns, int8_t* q, float* scale, int32_t* half_sums) {
+template <class T>
+void quantize(const float* x, int64_t columns, T* q, float* scale, int32_t* half_sums) {
+  constexpr float kMost = most<T>();
   const hn::CappedTag<float, 16> d;
   const hn::RebindToSigned<decltype(d)> di;
-  const hn::Rebind<int8_t, decltype(d)> d8;
+  const hn::Rebind<T, decltype(d)> dq;
   const size_t lanes = hn::Lanes(d);
   for (int64_t c = 0; c < columns; c += 32, x += 32, q += 32) {
-    auto most = hn::Zero(d);
-    for (size_t i = 0; i < 32; i += lanes) most = hn::Max(most, hn::Abs(hn::LoadU(d, x + i)));
-    const float largest = hn::GetLane(hn::MaxOfLanes(d, most));
-    const auto inverse = hn::Set(d, largest == 0.0f ? 0.0f : 127.0f / largest);
-    *scale++ = largest / 127.0f;
-    const auto highest = hn::Set(d, 127.0f);
+    auto norms = hn::Zero(d);
+    for (size_t i = 0; i < 32; i += lanes) norms = hn::Max(norms, hn::Abs(hn::LoadU(d, x + i)));
+    const float largest = hn::GetLane(hn::MaxOfLanes(d, norms));
+    const auto inverse = hn::Set(d, largest == 0.0f ? 0.0f : kMost / largest);
+    *scale++ = largest / kMost;
+    const auto highest = hn::Set(d, kMost);
     for (size_t half = 0; half < 32; half += 16) {
       auto sum = hn::Zero(di);
       for (size_t i = half; i < half + 16; i += lanes) {
@@ -37,7 +44,7 @@ void quantize(const float* x, int64_t columns, int8_t* q, float* scale, int32_t*
         const auto y = hn::Min(hn::Mul(hn::LoadU(d, x + i), inverse), highest);
         const auto v = hn::NearestInt(hn::Max(y, hn::Neg(highest)));
         sum = hn::Add(sum, v);
-        hn::StoreU(hn::DemoteTo(d8, v), d8, q + i);
+        hn::StoreU(hn::DemoteTo(dq, v), dq, q + i);
       }
       *half_sums++ = hn::GetLane(hn::SumOfLanes(di, sum));
     }
@@ -46,18 +53,20 @@ void quantize(const float* x, int64_t columns, int8_t* q, float* scale, int32_t*
 
 #else
 
-void quantize(const float* x, int64_t columns, int8_t* q, float* scale, int32_t* half_sums) {
+template <class T>
+void quantize(const float* x, int64_t columns, T* q, float* scale, int32_t* half_sums) {
+  constexpr float kMost = most<T>();
   for (int64_t c = 0; c < columns; c += 32, x += 32, q += 32) {
     float largest = 0.0f;
     for (int i = 0; i < 32; ++i) largest = std::max(largest, std::fabs(x[i]));
-    const float inverse = largest == 0.0f ? 0.0f : 127.0f / largest;
-    *scale++ = largest / 127.0f;
+    const float inverse = largest == 0.0f ? 0.0f : kMost / largest;
+    *scale++ = largest / kMost;
     for (int half = 0; half < 32; half += 16) {
       int32_t sum = 0;
       for (int i = half; i < half + 16; ++i) {
         const float v = std::nearbyint(x[i] * inverse);
         // Written so that NaN, which x may hold, becomes a number.
-        q[i] = static_cast<int8_t>(v >= -127.0f && v <= 127.0f ? v : 127.0f);
+        q[i] = static_cast<T>(v >= -kMost && v <= kMost ? v : kMost);
         sum += q[i];
       }
       *half_sums++ = sum;
@@ -67,7 +76,10 @@ void quantize(const float* x, int64_t columns, int8_t* q, float* scale, int32_t*
 
 #endif
 
-QuantizeRow quantizer() { return quantize; }
+template <class T>
+QuantizeRow<T> quantizer() {
+  return quantize<T>;
+}
 
 }  // namespace
 }  // namespace HWY_NAMESPACE
@@ -77,14 +89,18 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace pare {
 
-QuantizeRow quantize_row(CpuLevel level) {
+template <class T>
+QuantizeRow<T> quantize_row(CpuLevel level) {
 #if defined(__x86_64__)
-  if (level == CpuLevel::kAvx512 || level == CpuLevel::kAmx) return N_AVX3::quantizer();
-  if (level == CpuLevel::kAvx2) return N_AVX2::quantizer();
+  if (level == CpuLevel::kAvx512 || level == CpuLevel::kAmx) return N_AVX3::quantizer<T>();
+  if (level == CpuLevel::kAvx2) return N_AVX2::quantizer<T>();
 #endif
   (void)level;
-  return HWY_STATIC_DISPATCH(quantizer)();
+  return HWY_STATIC_DISPATCH(quantizer<T>)();
 }
+
+template QuantizeRow<int8_t> quantize_row(CpuLevel level);
+template QuantizeRow<int16_t> quantize_row(CpuLevel level);
 
 }  // namespace pare
 #endif  // HWY_ONCE

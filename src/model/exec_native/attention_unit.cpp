@@ -300,7 +300,7 @@ namespace {
 // Few tokens take the same way as one, which drafts rely on: null.
 const Bf16Core* bf16_for(int64_t tokens) {
   const Bf16Core* bf16 = core(cpu_level()).bf16;
-  return bf16 != nullptr && tokens > bf16->few_tokens ? bf16 : nullptr;
+  return bf16 != nullptr && tokens > kAlikeTokens ? bf16 : nullptr;
 }
 }  // namespace
 
