@@ -1,0 +1,119 @@
+// Products that share threads, activations or a call.
+#include "kernels/matmul.h"
+#include "kernels/matmul_test_util.h"
+
+namespace pare {
+namespace {
+
+using namespace matmul_test;
+
+using MatmulTogether = OnEveryLevel;
+
+TEST_F(MatmulTogether, SumsDoNotDependOnThreads) {
+  for_each_level([&] {
+    for (const char* name : {"Q4_K", "Q8_0", "F16"}) {
+      const Weight w = make_weight(*find_codec(name), 150, 512, 4);
+      Rng rng(6);
+      const auto x = codec_test::normal_row(rng, 29 * 512);
+      for (int64_t tokens : {1, 29}) {
+        const auto one = multiply(w, x, tokens, 512, nullptr, 1).y;
+        for (int threads : {2, 3, 8}) {
+          EXPECT_EQ(multiply(w, x, tokens, 512, nullptr, threads).y, one) << name;
+        }
+      }
+    }
+  });
+}
+
+// One site's activations serve weights of several codecs, and are assigned anew.
+TEST_F(MatmulTogether, ActivationsServeManyWeights) {
+  constexpr int64_t kRows = 20, kColumns = 512;
+  ThreadPool pool(2);
+  for_each_level([&] {
+    Activations shared;
+    for (uint64_t round = 0; round < 3; ++round) {
+      for (int64_t tokens : {13, 1, 21, 5}) {
+        Rng rng(round);
+        const auto x = codec_test::normal_row(rng, static_cast<size_t>(tokens * kColumns));
+        shared.assign(x.data(), tokens, kColumns, kColumns);
+        for (const char* name : {"Q4_0", "Q6_K", "Q4_K", "F16", "Q2_K", "Q8_0", "Q4_0"}) {
+          const Weight w = make_weight(*find_codec(name), kRows, kColumns, 2);
+          std::vector<float> y(static_cast<size_t>(tokens * kRows)), alone(y.size());
+          matmul(w.packed, shared, nullptr, y.data(), kRows, pool);
+          Activations own;
+          own.assign(x.data(), tokens, kColumns, kColumns);
+          matmul(w.packed, own, nullptr, alone.data(), kRows, pool);
+          EXPECT_EQ(y, alone) << name;
+        }
+      }
+    }
+  });
+}
+
+// Of products that are asked for together, each is what it is alone: kernels of all kinds, some
+// with biases, and rows of different counts.
+TEST_F(MatmulTogether, SeveralProductsAtOnce) {
+  constexpr int64_t kColumns = 512;
+  ThreadPool pool(3);
+  for_each_level([&] {
+    for (int64_t tokens : {1, 3, 4, 5, 13, 21}) {
+      Rng rng(static_cast<uint64_t>(tokens));
+      const auto x = codec_test::normal_row(rng, static_cast<size_t>(tokens * kColumns));
+      const auto bias = codec_test::normal_row(rng, 200);
+      std::vector<Weight> weights;
+      std::vector<std::vector<float>> together, alone;
+      for (const char* name : {"Q4_K", "Q6_K", "F16", "IQ2_XS", "Q8_0"}) {
+        const int64_t rows = 150 - 37 * static_cast<int64_t>(weights.size() % 4);
+        weights.push_back(make_weight(*find_codec(name), rows, kColumns, 2));
+        together.emplace_back(static_cast<size_t>(tokens * rows));
+      }
+      alone = together;
+      Activations shared;
+      shared.assign(x.data(), tokens, kColumns, kColumns);
+      std::vector<Product> products;
+      for (size_t i = 0; i < weights.size(); ++i) {
+        const PackedTensor& w = weights[i].packed;
+        const float* of = i % 2 == 0 ? bias.data() : nullptr;
+        products.push_back({&w, of, together[i].data(), w.shape.rows()});
+        Activations own;
+        own.assign(x.data(), tokens, kColumns, kColumns);
+        matmul(w, own, of, alone[i].data(), w.shape.rows(), pool);
+      }
+      matmul(products, shared, pool);
+      for (size_t i = 0; i < weights.size(); ++i) EXPECT_EQ(together[i], alone[i]) << i;
+    }
+  });
+}
+
+// Drafts are checked with several tokens at once: each is what it is alone, but for the order of
+// sums, where many tokens meet truer activations too.
+TEST_F(MatmulTogether, SomeTokensAreWhatOneIs) {
+  constexpr int64_t kRows = 20, kColumns = 512;
+  ThreadPool pool(1);
+  for_each_level([&] {
+    for (const char* name : {"Q8_0", "IQ4_XS", "Q4_K", "F16", "BF16"}) {
+      const Codec& c = *find_codec(name);
+      const Weight w = make_weight(c, kRows, kColumns, 2);
+      for (int64_t tokens : {int64_t{9}, kAlikeTokens}) {
+        Rng rng(static_cast<uint64_t>(tokens));
+        const auto x = codec_test::normal_row(rng, static_cast<size_t>(tokens * kColumns));
+        std::vector<float> y(static_cast<size_t>(tokens * kRows)), alone(kRows);
+        Activations activations;
+        activations.assign(x.data(), tokens, kColumns, kColumns);
+        matmul(w.packed, activations, nullptr, y.data(), kRows, pool);
+        for (int64_t t = 0; t < tokens; ++t) {
+          activations.assign(x.data() + t * kColumns, 1, kColumns, kColumns);
+          matmul(w.packed, activations, nullptr, alone.data(), kRows, pool);
+          for (int64_t r = 0; r < kRows; ++r) {
+            // Of 512 terms of about 0.02.
+            EXPECT_NEAR(y[static_cast<size_t>(t * kRows + r)], alone[static_cast<size_t>(r)], 1e-5)
+                << name << ", token " << t << " of " << tokens;
+          }
+        }
+      }
+    }
+  });
+}
+
+}  // namespace
+}  // namespace pare
