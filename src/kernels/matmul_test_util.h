@@ -68,7 +68,7 @@ struct Measured {
 };
 
 inline Measured multiply(const Weight& w, const std::vector<float>& x, int64_t tokens,
-                        int64_t x_stride, const std::vector<float>* bias, int threads) {
+                         int64_t x_stride, const std::vector<float>* bias, int threads) {
   const int64_t rows = w.packed.shape.rows(), columns = w.packed.shape.columns();
   const int64_t y_stride = rows + 3;
   constexpr float kUntouched = 12345.0f;
