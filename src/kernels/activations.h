@@ -13,6 +13,10 @@ namespace pare {
 
 class Activations {
  public:
+  // whole: float weights of every type meet them as floats, even where 16-bit integers are faster.
+  explicit Activations(bool whole = false) : whole_(whole) {}
+  bool whole() const { return whole_; }
+
   // Looks at x[t * stride + c], 0 <= t < tokens, 0 <= c < columns, until the next call; forgets
   // the forms made of what it looked at before (their memory is kept for reuse).
   void assign(const float* x, int64_t tokens, int64_t columns, int64_t stride);
@@ -49,6 +53,7 @@ class Activations {
   Bf16View bf16_tiles(const Bf16Core& core, int parts, ThreadPool& pool);
 
  private:
+  bool whole_;
   FloatRows rows_ = {};
 
   bool has_rows_ = false;

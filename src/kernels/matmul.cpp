@@ -162,7 +162,8 @@ void matmul(std::span<const Product> products, Activations& x, ThreadPool& pool)
     const PackedTensor& weight = *product.weight;
     PARE_CHECK(weight.shape.columns() == x.columns(), "weight and activations differ in columns");
     if (x.tokens() == 0 || weight.shape.rows() == 0) continue;
-    const Kernel kernel = select_kernel(cpu_level(), weight.codec);
+    Kernel kernel = select_kernel(cpu_level(), weight.codec);
+    if (x.whole()) kernel.wide_floats = false;
     PARE_CHECK(kernel.core != nullptr, "check_matmul refuses this weight");
     const Task task{weight,       codec(weight.codec), kernel,           x,
                     product.bias, product.y,           product.y_stride, pool};

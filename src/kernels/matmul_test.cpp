@@ -30,6 +30,31 @@ TEST_F(Matmul, EveryCodecGivesTheProduct) {
   });
 }
 
+TEST_F(Matmul, WholeActivationsLoseNothing) {
+  constexpr int64_t kRows = 20, kColumns = 512, kTokens = 31;
+  ThreadPool pool(1);
+  for_each_level([&] {
+    for (const char* name : {"F16", "BF16", "F32"}) {
+      const Weight w = make_weight(*find_codec(name), kRows, kColumns, 3);
+      Rng rng(1);
+      const auto x = codec_test::normal_row(rng, kTokens * kColumns);
+      Activations activations(/*whole=*/true);
+      activations.assign(x.data(), kTokens, kColumns, kColumns);
+      std::vector<float> y(kTokens * kRows);
+      matmul(w.packed, activations, nullptr, y.data(), kRows, pool);
+      for (size_t t = 0; t < kTokens; ++t) {
+        for (size_t r = 0; r < kRows; ++r) {
+          double sum = 0.0;
+          for (size_t i = 0; i < kColumns; ++i) {
+            sum += static_cast<double>(w.values[r * kColumns + i]) * x[t * kColumns + i];
+          }
+          EXPECT_NEAR(y[t * kRows + r], sum, 1e-5) << name;
+        }
+      }
+    }
+  });
+}
+
 // Columns around the length of pieces and vectors, rows around that of panels.
 TEST_F(Matmul, EveryLengthGivesTheProduct) {
   for_each_level([&] {

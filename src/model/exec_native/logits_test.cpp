@@ -40,14 +40,33 @@ class NativeLogits : public testing::TestWithParam<std::string> {
     expected_ = read_expected(directory);
     Result<Model> model = open_model(directory.string(), {.tokenizer = false});
     ASSERT_TRUE(model.ok()) << model.status().message();
-    auto native = NativeModel::load(std::make_shared<const Model>(std::move(model).value()));
-    ASSERT_TRUE(native.ok()) << native.status().message();
-    model_ = *native;
+    const std::string name = testing::UnitTest::GetInstance()->current_test_info()->name();
+    std::string path = testing::TempDir() + "/native_" + name + ".gguf";
+    std::replace(path.begin() + static_cast<int64_t>(testing::TempDir().size()) + 1, path.end(),
+                 '/', '_');
+    // Half-precision weights may be rounded further, floats are not.
+    const Status written = write_f32_gguf(*model, path);
+    ASSERT_TRUE(written.ok()) << written.message();
+    Result<Model> floats = open_model(path, {.tokenizer = false});
+    ASSERT_TRUE(floats.ok()) << floats.status().message();
+    model_ = load(std::move(floats).value());
+    fs::remove(path);
+    as_stored_ = load(std::move(model).value());
+  }
+
+  static std::shared_ptr<const NativeModel> load(Model model) {
+    auto native = NativeModel::load(std::make_shared<const Model>(std::move(model)));
+    EXPECT_TRUE(native.ok()) << native.status().message();
+    return *native;
   }
 
   std::unique_ptr<Session> session(ThreadPool& pool, CodecId kv = CodecId::kF32) {
+    return session(model_, pool, kv);
+  }
+  std::unique_ptr<Session> session(std::shared_ptr<const NativeModel> model, ThreadPool& pool,
+                                   CodecId kv = CodecId::kF32) {
     auto made = Session::create(
-        model_, pool, {.context = static_cast<int64_t>(expected_.tokens.size()), .kv = kv});
+        model, pool, {.context = static_cast<int64_t>(expected_.tokens.size()), .kv = kv});
     EXPECT_TRUE(made.ok()) << made.status().message();
     return std::move(made).value();
   }
@@ -70,12 +89,19 @@ class NativeLogits : public testing::TestWithParam<std::string> {
   }
 
   Expected expected_;
-  std::shared_ptr<const NativeModel> model_;
+  std::shared_ptr<const NativeModel> model_;      // in F32
+  std::shared_ptr<const NativeModel> as_stored_;  // as the checkpoint has it
 };
 
 TEST_P(NativeLogits, EqualTransformers) {
   ThreadPool pool(2);
   expect_close(run(*session(pool), {1000}), expected_.logits, kExact);
+}
+
+TEST_P(NativeLogits, AsStoredTheyAreClose) {
+  ThreadPool pool(2);
+  expect_close(run(*session(as_stored_, pool), {1000}), expected_.logits, 5e-3f);
+  expect_close(run(*session(as_stored_, pool), {1, 7, 16}), expected_.logits, kExact);
 }
 
 TEST_P(NativeLogits, PieceByPieceIsTheSame) {

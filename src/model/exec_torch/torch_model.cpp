@@ -239,7 +239,7 @@ Result<torch::Tensor> TorchModel::linear(const Op& op, const torch::Tensor& x) {
       // Quantized weights would round the activations: this executor is exact.
       if (codec(packed.codec).is_float() && check_matmul(packed).ok()) {
         thread_local ThreadPool alone(1);
-        thread_local Activations activations;
+        thread_local Activations activations(/*whole=*/true);
         const torch::Tensor rows = x.contiguous();
         std::vector<int64_t> sizes = x.sizes().vec();
         sizes.back() = packed.shape.rows();
