@@ -63,21 +63,30 @@ void TileMaker<T>::make_q(const FloatRows& rows, ThreadPool& pool) {
 }
 
 template <class T>
-void TileMaker<T>::make_starts(int64_t len, int factor, ThreadPool& pool) {
-  if (start_len_ == len && start_factor_ == factor) return;
+template <class Value, class Make>
+void TileMaker<T>::of_group_sums(int64_t len, AlignedBuffer<Value>* out, ThreadPool& pool,
+                                 const Make& make) {
   const int64_t n = tile_tokens_, groups = columns_ / len, halves = len / 16;
-  int32_t* all = start_.reserve(size(tiles_ * n * groups));
+  Value* all = out->reserve(size(tiles_ * n * groups));
   pool.parallel_for(size(tiles_), [&](size_t index) {
     const auto tile = static_cast<int64_t>(index);
-    int32_t* out = all + tile * n * groups;
     const int32_t* sums = half_sums_.data() + tile * n * columns_ / 16;
+    const float* scale = scale_.data() + tile * n * columns_ / 32;
     for (int64_t g = 0; g < groups; ++g) {
+      Value* of_group = all + (tile * groups + g) * n;
       const int32_t* half = sums + g * halves * n;
+      const float* s = scale + g * len / 32 * n;
       for (int64_t i = 0; i < n; ++i) {
-        out[g * n + i] = factor * (half[i] + (halves == 2 ? half[n + i] : 0));
+        of_group[i] = make(half[i] + (halves == 2 ? half[n + i] : 0), s[i]);
       }
     }
   });
+}
+
+template <class T>
+void TileMaker<T>::make_starts(int64_t len, int factor, ThreadPool& pool) {
+  if (start_len_ == len && start_factor_ == factor) return;
+  of_group_sums(len, &start_, pool, [&](int32_t sum, float) { return factor * sum; });
   start_len_ = len;
   start_factor_ = factor;
 }
@@ -86,24 +95,12 @@ template <class T>
 const float* TileMaker<T>::sums(int64_t len, ThreadPool& pool) {
   AlignedBuffer<float>& buffer = len == 32 ? sum_ : sum16_;
   bool& made = len == 32 ? has_sum_ : has_sum16_;
-  if (made) return buffer.data();
-  const int64_t n = tile_tokens_, groups = columns_ / len, halves = len / 16;
-  float* all = buffer.reserve(size(tiles_ * n * groups));
-  pool.parallel_for(size(tiles_), [&](size_t index) {
-    const auto tile = static_cast<int64_t>(index);
-    float* out = all + tile * n * groups;
-    const int32_t* sums = half_sums_.data() + tile * n * columns_ / 16;
-    const float* scale = scale_.data() + tile * n * columns_ / 32;
-    for (int64_t g = 0; g < groups; ++g) {
-      const int32_t* half = sums + g * halves * n;
-      const float* s = scale + g * len / 32 * n;
-      for (int64_t i = 0; i < n; ++i) {
-        out[g * n + i] = s[i] * static_cast<float>(half[i] + (halves == 2 ? half[n + i] : 0));
-      }
-    }
-  });
-  made = true;
-  return all;
+  if (!made) {
+    of_group_sums(len, &buffer, pool,
+                  [](int32_t sum, float scale) { return scale * static_cast<float>(sum); });
+    made = true;
+  }
+  return buffer.data();
 }
 
 template <class T>

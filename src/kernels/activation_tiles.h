@@ -46,6 +46,9 @@ class TileMaker {
 
  private:
   void make_q(const FloatRows& rows, ThreadPool& pool);
+  // out: make(sum of q, scale) of each `len` columns, [tiles][columns / len][tokens].
+  template <class Value, class Make>
+  void of_group_sums(int64_t len, AlignedBuffer<Value>* out, ThreadPool& pool, const Make& make);
   void make_starts(int64_t len, int factor, ThreadPool& pool);
   const float* sums(int64_t len, ThreadPool& pool);
 

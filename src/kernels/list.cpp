@@ -34,12 +34,13 @@ std::string describe_kernel(CpuLevel level, CodecId id) {
     text += fmt::format(": bytes, scales of {}", form.scale_len);
     if (form.offset_len != 0) text += fmt::format(", offsets of {}", form.offset_len);
     text += fmt::format("; unpacked by {}", kernel.unpacker->name);
-    if (kernel.core->wide != nullptr && kernel.core->wide(form))
-      text += "; many tokens as 16-bit integers";
     if (kernel.dot != nullptr) text += "; few tokens without unpacking";
   }
-  if (kernel.wide_floats) text += "; many tokens as 16-bit integers";
-  if (kernel.core->bf16 != nullptr) text += "; many tokens as bfloat16 in tiles";
+  if (kernel.core->bf16 != nullptr) {
+    text += "; many tokens as bfloat16 in tiles";
+  } else if (many_tokens_differ(kernel)) {
+    text += "; many tokens as 16-bit integers";
+  }
   return text;
 }
 
