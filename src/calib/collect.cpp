@@ -6,6 +6,7 @@
 #include "base/rng.h"
 #include "calib/hessian_factor.h"
 #include "calib/lane_sums.h"
+#include "model/exec_torch/torch_device.h"
 #include "model/exec_torch/torch_error.h"
 
 namespace pare {
@@ -20,7 +21,7 @@ torch::Tensor sample_rows(const torch::Tensor& probabilities, Rng& rng) {
   torch::Tensor targets = torch::empty({probabilities.size(0), 1}, torch::kFloat64);
   double* t = targets.data_ptr<double>();
   for (int64_t i = 0; i < probabilities.size(0); ++i) t[i] = rng.uniform();
-  return torch::searchsorted(cumulative, targets * cumulative.slice(1, -1))
+  return torch::searchsorted(cumulative, to_device(targets, cumulative.device()) * cumulative.slice(1, -1))
       .clamp_max(probabilities.size(1) - 1)
       .squeeze(1);
 }
@@ -83,7 +84,7 @@ class StatsCollector {
     LaneSums sums;
     const auto sites = first_readers(model_.desc(), block);
     PARE_RETURN_IF_ERROR(
-        for_each_window(windows_.size(), pool_, progress_, [&](size_t w, int lane) -> Status {
+        for_each_window(model_, windows_.size(), pool_, progress_, [&](size_t w, int lane) -> Status {
           torch::NoGradGuard no_grad;
           const TorchHooks hooks = input_hooks(sites, sums, lane);
           PARE_ASSIGN_OR_RETURN(streams[w], model_.block(block, streams[w], &hooks));
@@ -128,7 +129,7 @@ class StatsCollector {
     const auto sites = first_readers(model_.desc(), -1);
     gradients_.resize(windows_.size());
     PARE_RETURN_IF_ERROR(
-        for_each_window(windows_.size(), pool_, progress_, [&](size_t w, int lane) -> Status {
+        for_each_window(model_, windows_.size(), pool_, progress_, [&](size_t w, int lane) -> Status {
           torch::AutoGradMode grad(followed(w));
           TorchHooks hooks = input_hooks(sites, sums, lane);
           auto on_input = std::move(hooks.on_linear);
@@ -148,7 +149,7 @@ class StatsCollector {
               gradient = torch::softmax(flat(logits), 1);
               const torch::Tensor targets = sample_rows(gradient, rng);
               gradient.scatter_add_(1, targets.unsqueeze(1),
-                                    torch::full({gradient.size(0), 1}, -1.0f));
+                                    torch::full({gradient.size(0), 1}, -1.0f, gradient.options()));
             }
             logits.backward(gradient.view_as(logits));
             stream_gradients.push_back(stream.grad().detach());
@@ -169,7 +170,7 @@ class StatsCollector {
     for (int b = begin; b < end; ++b) {
       Streams& kept = inputs[static_cast<size_t>(b - begin)];
       PARE_RETURN_IF_ERROR(
-          for_each_window(windows_.size(), pool_, progress_, [&](size_t w, int) -> Status {
+          for_each_window(model_, windows_.size(), pool_, progress_, [&](size_t w, int) -> Status {
             if (!followed(w)) return {};
             torch::NoGradGuard no_grad;
             kept[w] = streams[w];
@@ -194,7 +195,7 @@ class StatsCollector {
   Status backward(int block, Streams& inputs) {
     LaneSums gradients;
     PARE_RETURN_IF_ERROR(
-        for_each_window(windows_.size(), pool_, progress_, [&](size_t w, int lane) -> Status {
+        for_each_window(model_, windows_.size(), pool_, progress_, [&](size_t w, int lane) -> Status {
           if (!followed(w)) return {};
           torch::AutoGradMode grad(true);
           TorchHooks hooks;
@@ -256,7 +257,7 @@ class StatsCollector {
       if (followed(w)) followed_tokens += static_cast<double>(windows_[w].size());
     }
     const auto to_vector = [](const torch::Tensor& t) {
-      const torch::Tensor f = t.to(torch::kFloat32).contiguous();
+      const torch::Tensor f = t.to(torch::kFloat32).cpu().contiguous();
       return std::vector<float>(f.data_ptr<float>(), f.data_ptr<float>() + f.numel());
     };
     for (size_t s = 0; s < desc.sites.size(); ++s) {

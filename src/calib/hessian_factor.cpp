@@ -15,7 +15,7 @@ Result<HessianFactor> HessianFactor::make(const torch::Tensor& hessian,
   try {
     torch::NoGradGuard no_grad;
     const int64_t n = hessian.size(0);
-    torch::Tensor diagonal = hessian.diagonal().to(torch::kFloat64).contiguous();
+    torch::Tensor diagonal = hessian.diagonal().to(torch::kFloat64).cpu().contiguous();
     const double mean = diagonal.mean().item<double>();
     if (!std::isfinite(mean)) return invalid_argument("calibration statistics are not finite");
 
@@ -28,7 +28,8 @@ Result<HessianFactor> HessianFactor::make(const torch::Tensor& hessian,
       std::stable_sort(factor.order.begin() + begin, factor.order.begin() + end,
                        [&](int64_t a, int64_t b) { return d[a] > d[b]; });
     }
-    const torch::Tensor order = torch::from_blob(factor.order.data(), {n}, torch::kInt64).clone();
+    const torch::Tensor order =
+        torch::from_blob(factor.order.data(), {n}, torch::kInt64).clone().to(hessian.device());
     torch::Tensor h = hessian.to(torch::kFloat64).index_select(0, order).index_select(1, order);
     // A site that calibration never reached has mean 0: any damping makes it plain rounding.
     const double scale = mean > 0.0 ? mean : 1.0;
@@ -50,13 +51,13 @@ Result<HessianFactor> HessianFactor::make(const torch::Tensor& hessian,
       damping *= 10.0;
     }
     factor.pivot_cost.resize(static_cast<size_t>(n));
-    const torch::Tensor pivots = upper.diagonal().contiguous();
+    const torch::Tensor pivots = upper.diagonal().cpu().contiguous();
     const double* p = pivots.data_ptr<double>();
     for (int64_t k = 0; k < n; ++k) {
       factor.pivot_cost[static_cast<size_t>(factor.order[static_cast<size_t>(k)])] =
           static_cast<float>(1.0 / (p[k] * p[k]));
     }
-    factor.upper = upper.to(torch::kFloat32);
+    factor.upper = upper.to(torch::kFloat32).cpu();
     return factor;
   } catch (const std::exception& e) {
     return torch_error("factoring a Hessian", e);
@@ -68,8 +69,11 @@ Result<std::map<int32_t, HessianFactor>> make_factors(
     ThreadPool& pool) {
   std::vector<std::pair<int32_t, torch::Tensor>> items(hessians.begin(), hessians.end());
   std::vector<Result<HessianFactor>> made(items.size(), internal_error("not made"));
-  pool.parallel_for(items.size(),
-                    [&](size_t i) { made[i] = HessianFactor::make(items[i].second, options); });
+  const auto make = [&](size_t i) { made[i] = HessianFactor::make(items[i].second, options); };
+  const bool on_cpu = items.empty() || items.front().second.is_cpu();
+  // A GPU works on one at a time, and has memory for one at a time.
+  for (size_t i = 0; !on_cpu && i < items.size(); ++i) make(i);
+  if (on_cpu) pool.parallel_for(items.size(), make);
   std::map<int32_t, HessianFactor> factors;
   for (size_t i = 0; i < items.size(); ++i) {
     if (!made[i].ok()) return made[i].status();

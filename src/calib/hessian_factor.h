@@ -26,11 +26,12 @@ struct HessianFactor {
   std::vector<int64_t> order;     // position in solving order -> column
   std::vector<float> pivot_cost;  // per column, 1 / U[k,k]^2: what a squared error costs once
                                   // the columns after it have compensated for it
-  torch::Tensor upper;            // float32 [columns, columns], in solving order
+  torch::Tensor upper;            // float32 [columns, columns], in solving order, of the CPU
 
   int64_t columns() const { return static_cast<int64_t>(order.size()); }
 
-  // hessian: [columns, columns], the second moment of a site's input (any positive scale).
+  // hessian: [columns, columns], the second moment of a site's input (any positive scale); it is
+  // factored on its device.
   static Result<HessianFactor> make(const torch::Tensor& hessian,
                                     const FactorOptions& options = {});
 };

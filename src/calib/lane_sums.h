@@ -27,7 +27,7 @@ class LaneSums {
   void add_second_moment(int lane, int32_t key, const torch::Tensor& x) {
     torch::Tensor& sum = lanes_[static_cast<size_t>(lane)][key];
     const int64_t n = x.size(1);
-    if (!sum.defined()) sum = torch::zeros({n, n});
+    if (!sum.defined()) sum = torch::zeros({n, n}, x.options());
     const torch::Tensor transposed = x.transpose(0, 1);
     for (int64_t begin = 0; begin < n; begin += kMomentTile) {
       const int64_t count = std::min(kMomentTile, n - begin);

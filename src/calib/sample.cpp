@@ -21,7 +21,7 @@ std::vector<int64_t> draw(torch::Tensor logits, double temperature, bool careful
     std::tie(logits, ids) =
         logits.topk(std::min<int64_t>(kCarefulChoices, logits.size(1)), /*dim=*/1);
   }
-  const torch::Tensor probabilities = torch::softmax(logits / temperature, 1).contiguous();
+  const torch::Tensor probabilities = torch::softmax(logits / temperature, 1).cpu().contiguous();
   const int64_t columns = probabilities.size(1);
   std::vector<int64_t> tokens;
   std::vector<double> cumulative(static_cast<size_t>(columns));
@@ -51,7 +51,7 @@ Result<Windows> sample_windows(TorchModel& model, const SampleOptions& options, 
   progress.begin("sample", static_cast<uint64_t>(options.windows * options.length), "tokens");
   const auto vocabulary = static_cast<uint64_t>(model.desc().hparams.n_vocab);
   PARE_RETURN_IF_ERROR(for_each_window(
-      static_cast<size_t>(batches), pool, progress, [&](size_t b, int lane) -> Status {
+      model, static_cast<size_t>(batches), pool, progress, [&](size_t b, int lane) -> Status {
         torch::NoGradGuard no_grad;
         Rng rng(options.seed * 7919 + b);
         const int64_t first_window = static_cast<int64_t>(b) * batch;

@@ -39,13 +39,15 @@ std::map<int32_t, int32_t> first_readers(const ModelDesc& desc, int block) {
   return sites;
 }
 
-Status for_each_window(size_t windows, ThreadPool& pool, Progress& progress,
+Status for_each_window(const TorchModel& model, size_t windows, ThreadPool& pool,
+                       Progress& progress,
                        const std::function<Status(size_t, int)>& body) {
   std::mutex mutex;
   Status first_error;
-  pool.parallel_for(kCalibrationLanes, [&](size_t lane) {
+  const size_t lanes = model.device().is_cpu() ? kCalibrationLanes : 1;
+  pool.parallel_for(lanes, [&](size_t lane) {
     follow_thread_setting();
-    for (size_t w = lane; w < windows; w += kCalibrationLanes) {
+    for (size_t w = lane; w < windows; w += lanes) {
       Status status;
       if (progress.stop_requested()) {
         status = cancelled("stopped during calibration");
@@ -69,7 +71,7 @@ Result<Streams> embed_windows(TorchModel& model, const Windows& windows, ThreadP
   if (windows.empty()) return invalid_argument("calibration needs at least one window of tokens");
   Streams streams(windows.size());
   PARE_RETURN_IF_ERROR(
-      for_each_window(windows.size(), pool, progress, [&](size_t w, int) -> Status {
+      for_each_window(model, windows.size(), pool, progress, [&](size_t w, int) -> Status {
         torch::NoGradGuard no_grad;
         PARE_ASSIGN_OR_RETURN(streams[w], model.prologue(token_tensor(windows[w])));
         return {};
@@ -82,7 +84,7 @@ Status run_block(TorchModel& model, int index, Streams& streams, SiteMoments* mo
   LaneSums sums;
   const auto sites = first_readers(model.desc(), index);
   PARE_RETURN_IF_ERROR(
-      for_each_window(streams.size(), pool, progress, [&](size_t w, int lane) -> Status {
+      for_each_window(model, streams.size(), pool, progress, [&](size_t w, int lane) -> Status {
         torch::NoGradGuard no_grad;
         const TorchHooks hooks = moment_hooks(sites, sums, lane);
         PARE_ASSIGN_OR_RETURN(streams[w],
@@ -102,7 +104,7 @@ Result<SiteMoments> output_moments(TorchModel& model, int32_t output, const Stre
   LaneSums sums;
   const auto sites = first_readers(model.desc(), -1);
   PARE_RETURN_IF_ERROR(
-      for_each_window(streams.size(), pool, progress, [&](size_t w, int lane) -> Status {
+      for_each_window(model, streams.size(), pool, progress, [&](size_t w, int lane) -> Status {
         torch::NoGradGuard no_grad;
         TorchHooks hooks = moment_hooks(sites, sums, lane);
         hooks.stop_at = output;

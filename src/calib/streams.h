@@ -2,7 +2,7 @@
 // streams.
 //
 // Windows are shared out to a fixed number of lanes, each summed in order: results do not depend
-// on the number of threads.
+// on the number of threads. A GPU is given one window at a time.
 #pragma once
 
 #include <cstdint>
@@ -23,12 +23,14 @@ using Windows = std::vector<std::vector<int32_t>>;
 // Windows summed separately and then together: the most threads that help.
 inline constexpr int kCalibrationLanes = 4;
 
-// Runs body(window, lane) for all windows: lane l takes windows l, l + lanes, ... in order, one
-// after another. Stops at the first error or when progress says so; exceptions become Status.
-Status for_each_window(size_t windows, ThreadPool& pool, Progress& progress,
+// Runs body(window, lane) for all windows of `model`: lane l takes windows l, l + lanes, ... in
+// order, one after another. Stops at the first error or when progress says so; exceptions become
+// Status.
+Status for_each_window(const TorchModel& model, size_t windows, ThreadPool& pool,
+                       Progress& progress,
                        const std::function<Status(size_t window, int lane)>& body);
 
-// The residual streams of all windows: float32 [1, length, n_embd] each.
+// The residual streams of all windows: float32 [1, length, n_embd] each, on the model's device.
 using Streams = std::vector<torch::Tensor>;
 Result<Streams> embed_windows(TorchModel& model, const Windows& windows, ThreadPool& pool,
                               Progress& progress);

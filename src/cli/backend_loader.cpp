@@ -4,9 +4,20 @@
 
 namespace pare::cli {
 
-Result<Backend*> load_backend() {
+void add_backend_device(CLI::App& app, std::string& device) {
+  app.add_option("--device", device,
+                 "What runs the model: cpu, cuda or cuda:1, ... (a libtorch that has CUDA); weights "
+                 "are encoded by the CPU")
+      ->capture_default_str();
+}
+
+Result<Backend*> load_backend(const std::string& device) {
   const Result<void*> entry = load_library("libpare_compress.so", kBackendSymbol, PARE_LIBDIR);
-  if (entry.ok()) return reinterpret_cast<Backend* (*)()>(*entry)();
+  if (entry.ok()) {
+    Backend* const backend = reinterpret_cast<Backend* (*)()>(*entry)();
+    PARE_RETURN_IF_ERROR(backend->use_device(device));
+    return backend;
+  }
   if (entry.status().code() != StatusCode::kUnsupported) return entry.status();
   return unsupported(
       "this verb needs libpare_compress, the part of pare on libtorch, and it cannot be loaded "

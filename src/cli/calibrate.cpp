@@ -10,7 +10,7 @@ namespace {
 struct Args {
   Common common;
   CalibrationText text;
-  std::string model, output;
+  std::string model, output, device = "cpu";
   bool no_gradients = false;
 };
 
@@ -20,7 +20,7 @@ Status calibrate(const Args& args) {
   ThreadPool pool(args.common.threads);
   PARE_ASSIGN_OR_RETURN(Model opened, open_model(args.model));
   const auto model = std::make_shared<const Model>(std::move(opened));
-  PARE_ASSIGN_OR_RETURN(Backend* const backend, load_backend());
+  PARE_ASSIGN_OR_RETURN(Backend* const backend, load_backend(args.device));
   std::string description;
   PARE_ASSIGN_OR_RETURN(
       const TokenWindows windows,
@@ -57,6 +57,7 @@ Run add_calibrate(CLI::App& app) {
   app.add_option("-o,--output", args->output, "Statistics file to write (GGUF imatrix)")
       ->required();
   add_calibration_text(app, args->text);
+  add_backend_device(app, args->device);
   app.add_flag("--no-gradients", args->no_gradients,
                "Input statistics only: half the time, but types of different tensors cannot be "
                "weighed against each other well");

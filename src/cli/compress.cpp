@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "cli/backend_loader.h"
+#include "cli/device.h"
 #include "cli/plan_report.h"
 #include "cli/search_options.h"
 #include "cli/verb.h"
@@ -64,7 +65,7 @@ class Job {
     }
     PARE_ASSIGN_OR_RETURN(Model opened, open_model(args_.model));
     model_ = std::make_shared<const Model>(std::move(opened));
-    PARE_ASSIGN_OR_RETURN(backend_, load_backend());
+    PARE_ASSIGN_OR_RETURN(backend_, load_backend(args_.search.device));
     return {};
   }
 
@@ -149,7 +150,7 @@ class Job {
 
   Status measure(double seconds, uint64_t memory) {
     PARE_ASSIGN_OR_RETURN(const auto native, NativeModel::load(model_));
-    original_ = make_native_executor(native, pool_);
+    PARE_ASSIGN_OR_RETURN(original_, make_executor(native));
     ReportRow row{.label = "original",
                   .file = args_.model,
                   .bytes = source_bytes(),
@@ -206,7 +207,19 @@ class Job {
     PARE_ASSIGN_OR_RETURN(Model opened, open_model(written_path(path), {.tokenizer = false}));
     PARE_ASSIGN_OR_RETURN(const auto native,
                           NativeModel::load(std::make_shared<const Model>(std::move(opened))));
-    return measure_row(native, *make_native_executor(native, pool_), original_.get(), row);
+    PARE_ASSIGN_OR_RETURN(const auto executor, make_executor(native));
+    return measure_row(native, *executor, original_.get(), row);
+  }
+
+  // On the device that the model was run on, if the engine can.
+  Result<std::unique_ptr<Executor>> make_executor(std::shared_ptr<const NativeModel> model) {
+    auto device = load_on_device(model, {.device = args_.search.device},
+                                 args_.search.calibration.context, CodecId::kF32, true);
+    if (!device.ok()) {
+      progress_.note(fmt::format("judged by the CPU: {}", device.status().message()));
+    }
+    return make_native_executor(std::move(model), pool_, CodecId::kF32,
+                                device.ok() ? std::move(*device) : nullptr);
   }
 
   std::string written_path(const std::string& path) const {

@@ -25,10 +25,9 @@ Result<std::unique_ptr<Executor>> make_executor(const Args& args, Model opened, 
     if (args.kv != "F32") {
       return invalid_argument("--kv {} is for --executor native; torch keeps F32", args.kv);
     }
-    if (args.device.device != "auto" && args.device.device != "cpu") {
-      return invalid_argument("--device {} is for --executor native", args.device.device);
-    }
-    PARE_ASSIGN_OR_RETURN(Backend* const backend, load_backend());
+    const bool automatic = args.device.device == "auto";
+    PARE_ASSIGN_OR_RETURN(Backend* const backend,
+                          load_backend(automatic ? "cpu" : args.device.device));
     return backend->make_executor(std::move(model), pool);
   }
   const Codec* kv = find_codec(args.kv);

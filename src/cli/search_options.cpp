@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "cli/backend_loader.h"
 #include "cli/console.h"
 #include "codecs/codec.h"
 
@@ -14,6 +15,7 @@ void add_search_options(CLI::App& app, SearchOptions& options) {
       ->delimiter(',');
   add_plan_options(app, options.user, /*presets=*/false);
   add_calibration_text(app, options.calibration);
+  add_backend_device(app, options.device);
   app.add_option("--refine", options.refine,
                  "Rounds of measuring the plan and solving again (0: estimates only)")
       ->capture_default_str()

@@ -33,6 +33,10 @@ class Backend {
  public:
   virtual ~Backend() = default;
 
+  // Where models are run from now on: "cpu" (to begin with), "cuda" or "cuda:N". Encoding stays the
+  // CPU's work. kUnsupported, with the reason, if there is no such device.
+  virtual Status use_device(const std::string& name) = 0;
+
   // The model in float32, weights dequantized; one thread per call, `pool.threads()` at once.
   virtual Result<std::unique_ptr<Executor>> make_executor(std::shared_ptr<const Model> model,
                                                           ThreadPool& pool) = 0;

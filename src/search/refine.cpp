@@ -33,9 +33,14 @@ Result<Streams> final_streams(TorchModel& model, const TokenWindows& windows, Th
     const int64_t count = std::min(kPositions, length - first);
     const torch::Tensor rows =
         (torch::arange(count, torch::kInt64) * (length - first)).floor_divide(count) + first;
-    stream = stream.index_select(1, rows);
+    stream = stream.index_select(1, rows.to(stream.device()));
   }
   return streams;
+}
+
+Result<torch::Tensor> logits_here(TorchModel& model, const torch::Tensor& stream) {
+  PARE_ASSIGN_OR_RETURN(const torch::Tensor logits, model.epilogue(stream));
+  return logits.cpu().contiguous();
 }
 
 // The plan's tensors as a file, removed with this object, finished or not.
@@ -58,19 +63,19 @@ class ScratchFile {
 
 Result<double> divergence(const DivergenceMeter& meter, const Model& original,
                           const std::shared_ptr<const TensorSource>& compressed,
-                          const std::vector<bool>& from_compressed, ThreadPool& pool,
-                          Progress& progress) {
+                          const std::vector<bool>& from_compressed,
+                          const TorchOptions& torch_options, ThreadPool& pool, Progress& progress) {
   PARE_ASSIGN_OR_RETURN(auto mixed, mix_models(original, compressed, from_compressed));
   PARE_ASSIGN_OR_RETURN(const auto torch_model,
-                        TorchModel::create(std::move(mixed), {.threads = 1}));
+                        TorchModel::create(std::move(mixed), torch_options));
   return meter.measure(*torch_model, pool, progress);
 }
 
 // By source tensor: measured divergence over the expected one, of the tensor's role.
 Status measure_roles(const DivergenceMeter& meter, const Model& model, const Plan& plan,
                      const std::shared_ptr<const TensorSource>& compressed,
-                     const std::vector<double>& costs, std::vector<double>& scale, ThreadPool& pool,
-                     Progress& progress) {
+                     const std::vector<double>& costs, const TorchOptions& torch_options,
+                     std::vector<double>& scale, ThreadPool& pool, Progress& progress) {
   std::map<Role, std::vector<size_t>> groups;
   for (size_t i = 0; i < plan.tensors.size(); ++i) {
     const int32_t t = model.desc.find(plan.tensors[i].name);
@@ -86,8 +91,8 @@ Status measure_roles(const DivergenceMeter& meter, const Model& model, const Pla
       chosen[i] = true;
       expected += costs[i];
     }
-    PARE_ASSIGN_OR_RETURN(const double found,
-                          divergence(meter, model, compressed, chosen, pool, progress));
+    PARE_ASSIGN_OR_RETURN(const double found, divergence(meter, model, compressed, chosen,
+                                                         torch_options, pool, progress));
     const double ratio = std::clamp(found / expected, kMinScale, kMaxScale);
     progress.note(fmt::format("refine: {:<12} KL alone {:.5f}, expected {:.5f}, ratio {:.2f}",
                               role_name(role), found, expected, ratio));
@@ -114,16 +119,16 @@ Result<double> DivergenceMeter::measure(TorchModel& model, ThreadPool& pool,
   PARE_ASSIGN_OR_RETURN(const Streams streams, final_streams(model, windows_, pool, progress));
   std::vector<double> means(windows_.size());
   PARE_RETURN_IF_ERROR(
-      for_each_window(windows_.size(), pool, progress, [&](size_t w, int) -> Status {
+      for_each_window(model, windows_.size(), pool, progress, [&](size_t w, int) -> Status {
         const torch::NoGradGuard no_grad;
         const int64_t positions = streams[w].size(1);
         double sum = 0.0;
         for (int64_t begin = 0; begin < positions; begin += kSlice) {
           const int64_t count = std::min(kSlice, positions - begin);
           PARE_ASSIGN_OR_RETURN(const torch::Tensor logits,
-                                model.epilogue(streams[w].narrow(1, begin, count)));
+                                logits_here(model, streams[w].narrow(1, begin, count)));
           PARE_ASSIGN_OR_RETURN(const torch::Tensor reference,
-                                original_->epilogue(reference_[w].narrow(1, begin, count)));
+                                logits_here(*original_, reference_[w].narrow(1, begin, count)));
           const int64_t vocabulary = logits.size(2);
           for (int64_t i = 0; i < count; ++i) {
             sum += score_position(logits.data_ptr<float>() + i * vocabulary,
@@ -142,7 +147,7 @@ Result<double> DivergenceMeter::measure(TorchModel& model, ThreadPool& pool,
 Result<Plan> refine_plan(std::shared_ptr<const Model> model, const Plan& first_plan,
                          const std::vector<TensorCandidates>& table, const CalibrationStats& stats,
                          const TokenWindows& windows, const RefineOptions& options,
-                         ThreadPool& pool, Progress& progress) {
+                         const TorchOptions& torch_options, ThreadPool& pool, Progress& progress) {
   // Measured on windows that the encoder does not see.
   const auto measured = std::min(static_cast<size_t>(options.windows), windows.size() / 2);
   if (measured == 0) return first_plan;
@@ -150,7 +155,7 @@ Result<Plan> refine_plan(std::shared_ptr<const Model> model, const Plan& first_p
   const TokenWindows judge(windows.begin(), judged);
   const TokenWindows train(
       judged, judged + static_cast<int64_t>(std::min(kTrainWindows, windows.size() - measured)));
-  const auto new_torch_model = [&] { return TorchModel::create(model, {.threads = 1}); };
+  const auto new_torch_model = [&] { return TorchModel::create(model, torch_options); };
   PARE_ASSIGN_OR_RETURN(std::shared_ptr<TorchModel> original, new_torch_model());
   PARE_ASSIGN_OR_RETURN(const DivergenceMeter meter,
                         DivergenceMeter::make(std::move(original), judge, pool, progress));
@@ -166,8 +171,8 @@ Result<Plan> refine_plan(std::shared_ptr<const Model> model, const Plan& first_p
     PARE_ASSIGN_OR_RETURN(const Model compressed, open_model(scratch.path(), {.tokenizer = false}));
 
     const std::vector<double> costs = plan_costs(plan, table);
-    PARE_RETURN_IF_ERROR(
-        measure_roles(meter, *model, plan, compressed.tensors, costs, scale, pool, progress));
+    PARE_RETURN_IF_ERROR(measure_roles(meter, *model, plan, compressed.tensors, costs,
+                                       torch_options, scale, pool, progress));
     PARE_ASSIGN_OR_RETURN(plan, solve_plan(*model, table, plan.budget_bytes, scale));
   }
   return plan;

@@ -28,6 +28,6 @@ class DivergenceMeter {
 Result<Plan> refine_plan(std::shared_ptr<const Model> model, const Plan& plan,
                          const std::vector<TensorCandidates>& table, const CalibrationStats& stats,
                          const TokenWindows& windows, const RefineOptions& options,
-                         ThreadPool& pool, Progress& progress);
+                         const TorchOptions& torch_options, ThreadPool& pool, Progress& progress);
 
 }  // namespace pare

@@ -5,6 +5,7 @@
 #include "compress/backend.h"
 #include "methods/encode/block_encoder.h"
 #include "model/exec_torch/block_cache.h"
+#include "model/exec_torch/torch_device.h"
 #include "search/refine.h"
 
 namespace pare {
@@ -12,10 +13,15 @@ namespace {
 
 class TorchBackend final : public Backend {
  public:
+  Status use_device(const std::string& name) override {
+    PARE_ASSIGN_OR_RETURN(device_, find_torch_device(name));
+    return {};
+  }
+
   Result<std::unique_ptr<Executor>> make_executor(std::shared_ptr<const Model> model,
                                                   ThreadPool& pool) override {
     PARE_ASSIGN_OR_RETURN(auto torch_model, open(std::move(model)));
-    return make_torch_executor(std::move(torch_model), pool.threads());
+    return make_torch_executor(std::move(torch_model), device_.is_cpu() ? pool.threads() : 1);
   }
 
   Result<CalibrationStats> calibrate(std::shared_ptr<const Model> model,
@@ -30,7 +36,7 @@ class TorchBackend final : public Backend {
                               int32_t bos, uint64_t seed, ThreadPool& pool,
                               Progress& progress) override {
     // Every token needs every weight: decoding them each time would take the most of the time.
-    PARE_ASSIGN_OR_RETURN(auto torch_model, open(model, kSamplingBytes));
+    PARE_ASSIGN_OR_RETURN(auto torch_model, open(model, sampling_bytes()));
     auto windows = sample_windows(*torch_model,
                                   {.windows = count, .length = length, .first = bos, .seed = seed},
                                   pool, progress);
@@ -52,21 +58,29 @@ class TorchBackend final : public Backend {
                       const std::vector<TensorCandidates>& table, const CalibrationStats& stats,
                       const TokenWindows& windows, const RefineOptions& options, ThreadPool& pool,
                       Progress& progress) override {
-    return refine_plan(std::move(model), plan, table, stats, windows, options, pool, progress);
+    return refine_plan(std::move(model), plan, table, stats, windows, options, torch_options(),
+                       pool, progress);
   }
 
  private:
-  static constexpr uint64_t kSamplingBytes = uint64_t{6} << 30;
+  // Of decoded weights while text is sampled; on a GPU, half of what is free.
+  uint64_t sampling_bytes() const {
+    return device_.is_cpu() ? uint64_t{6} << 30 : free_device_memory(device_) / 2;
+  }
 
-  static Result<std::shared_ptr<TorchModel>> open(std::shared_ptr<const Model> model,
-                                                  uint64_t keep_bytes = TorchOptions().keep_bytes) {
-    // pare runs independent windows and rows on its own threads; torch and BLAS use one each.
-    // That is faster for matrices of this size, and sums do not depend on the number of threads.
-    PARE_ASSIGN_OR_RETURN(
-        auto torch_model,
-        TorchModel::create(std::move(model), {.threads = 1, .keep_bytes = keep_bytes}));
+  // pare runs independent windows and rows on its own threads; torch and BLAS use one each. That is
+  // faster for matrices of this size, and sums do not depend on the number of threads.
+  TorchOptions torch_options() const { return {.threads = 1, .device = device_}; }
+
+  Result<std::shared_ptr<TorchModel>> open(std::shared_ptr<const Model> model,
+                                           uint64_t keep_bytes = TorchOptions().keep_bytes) const {
+    TorchOptions options = torch_options();
+    options.keep_bytes = keep_bytes;
+    PARE_ASSIGN_OR_RETURN(auto torch_model, TorchModel::create(std::move(model), options));
     return std::shared_ptr<TorchModel>(std::move(torch_model));
   }
+
+  torch::Device device_ = torch::kCPU;
 };
 
 }  // namespace

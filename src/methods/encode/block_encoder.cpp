@@ -148,7 +148,8 @@ Result<HessianFactor> BlockEncoder::outside_factor(int32_t tensor) {
     const double gradient = std::accumulate(stats->out_grad2.begin(), stats->out_grad2.end(), 0.0);
     const torch::Tensor lookup =
         torch::from_blob(stats_.embedding_grad2.data(), {moment.size(0)}, torch::kFloat32)
-            .to(torch::kFloat64);
+            .to(torch::kFloat64)
+            .to(moment.device());
     moment = moment * gradient;
     moment.diagonal().add_(lookup);
   }

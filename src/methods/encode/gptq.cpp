@@ -109,7 +109,7 @@ Result<EncodedTensor> gptq_encode(const Codec& codec, const torch::Tensor& weigh
                             codec.block_len, codec.name);
   }
   try {
-    const torch::Tensor w = weight.to(torch::kFloat32).contiguous();
+    const torch::Tensor w = weight.to(torch::kFloat32).cpu().contiguous();
     EncodedTensor encoded;
     encoded.bytes.resize(codec.tensor_bytes(Shape{rows, columns}));
     encoded.decoded = torch::empty({rows, columns});
@@ -137,7 +137,7 @@ Result<EncodedTensor> rtn_encode(const Codec& codec, const torch::Tensor& weight
                             codec.block_len, codec.name);
   }
   try {
-    const torch::Tensor w = weight.to(torch::kFloat32).contiguous();
+    const torch::Tensor w = weight.to(torch::kFloat32).cpu().contiguous();
     const torch::Tensor weights =
         importance.defined() ? importance.to(torch::kFloat32).contiguous() : torch::Tensor();
     EncodedTensor encoded;

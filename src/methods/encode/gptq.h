@@ -23,8 +23,10 @@ namespace pare {
 
 struct EncodedTensor {
   std::vector<std::byte> bytes;
-  torch::Tensor decoded;  // float32, what the bytes stand for
+  torch::Tensor decoded;  // float32, of the CPU: what the bytes stand for
 };
+
+// Encoding is the CPU's work: a weight of another device is copied.
 
 // weight: float32 [rows, columns]; columns must divide by the codec's block length.
 // The codec must have a grid.

@@ -12,20 +12,18 @@ constexpr int64_t kQueryChunk = 128;
 // 0 where query `first_query + i` may see key `first_key + j`, else -infinity; the rows repeat
 // for each head of a group: [group * queries, keys].
 torch::Tensor make_mask(int64_t group, int64_t first_query, int64_t queries, int64_t first_key,
-                        int64_t keys, int64_t window) {
-  torch::Tensor mask = torch::zeros({group, queries, keys});
-  float* out = mask.data_ptr<float>();
-  for (int64_t g = 0; g < group; ++g) {
-    for (int64_t i = 0; i < queries; ++i) {
-      for (int64_t j = 0; j < keys; ++j, ++out) {
-        const int64_t distance = first_query + i - (first_key + j);
-        if (distance < 0 || (window > 0 && distance >= window)) {
-          *out = -std::numeric_limits<float>::infinity();
-        }
-      }
-    }
+                        int64_t keys, int64_t window, const torch::TensorOptions& options) {
+  torch::Tensor mask = torch::zeros({queries, keys}, options);
+  if (queries > 1) {  // one query is asked with keys that it may see
+    const auto positions = options.dtype(torch::kInt64);
+    const torch::Tensor distance =
+        torch::arange(first_query, first_query + queries, positions).unsqueeze(1) -
+        torch::arange(first_key, first_key + keys, positions);
+    torch::Tensor hidden = distance < 0;
+    if (window > 0) hidden = hidden.logical_or(distance >= window);
+    mask.masked_fill_(hidden, -std::numeric_limits<float>::infinity());
   }
-  return mask.reshape({group * queries, keys});
+  return mask.repeat({group, 1});
 }
 
 }  // namespace
@@ -53,7 +51,7 @@ torch::Tensor causal_attention(const torch::Tensor& q, const torch::Tensor& k,
     const int64_t at = past + begin;
     const int64_t first = attr.window > 0 ? std::max<int64_t>(0, at - attr.window + 1) : 0;
     const int64_t seen = at + count - first;
-    const torch::Tensor mask = make_mask(group, at, count, first, seen, attr.window);
+    const torch::Tensor mask = make_mask(group, at, count, first, seen, attr.window, q.options());
     const torch::Tensor chunk =
         queries.narrow(3, begin, count).reshape({batch * kv_heads, group * count, attr.head_dim});
     const torch::Tensor chunk_keys = keys.narrow(2, first, seen);

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <numbers>
 
+#include "model/exec_torch/torch_device.h"
+
 namespace pare {
 namespace {
 
@@ -43,7 +45,8 @@ Result<RopeTable> RopeTables::get(const RopeParams& params, int64_t length,
       params.scaling == RopeParams::Scaling::kLongRope && length > params.original_context;
   if (const int32_t tensor = beyond ? params.long_factors : params.factors; tensor >= 0) {
     PARE_ASSIGN_OR_RETURN(const torch::Tensor divisor, divisors(tensor));
-    const float* values = divisor.data_ptr<float>();
+    const torch::Tensor here = divisor.cpu();
+    const float* values = here.data_ptr<float>();
     for (size_t i = 0; i < frequency.size(); ++i) frequency[i] /= values[i];
   }
   const auto pairs = static_cast<int64_t>(frequency.size());
@@ -57,6 +60,8 @@ Result<RopeTable> RopeTables::get(const RopeParams& params, int64_t length,
       sines[t * pairs + i] = static_cast<float>(std::sin(angle)) * params.attention_factor;
     }
   }
+  table.cos = to_device(table.cos, device_);
+  table.sin = to_device(table.sin, device_);
   // A model has one or two kinds of rope; texts of a few lengths alternate at most.
   constexpr size_t kMost = 8;
   if (entries_.size() == kMost) entries_.erase(entries_.begin());

@@ -17,6 +17,8 @@ struct RopeTable {
 // Tables for positions [0, length). Made once for each kind of rope, not once for each block.
 class RopeTables {
  public:
+  explicit RopeTables(const torch::Device& device = torch::kCPU) : device_(device) {}
+
   // `divisors` gives the values of a tensor of rope factors.
   using Divisors = std::function<Result<torch::Tensor>(int32_t tensor)>;
   Result<RopeTable> get(const RopeParams& params, int64_t length, const Divisors& divisors);
@@ -27,6 +29,7 @@ class RopeTables {
     int64_t length;
     RopeTable table;
   };
+  torch::Device device_;
   std::vector<Entry> entries_;
 };
 

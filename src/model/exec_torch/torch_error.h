@@ -1,7 +1,5 @@
-// torch's exceptions as Status, without their stack traces.
+// torch's exceptions as Status: one line, without stack traces and advice on settings.
 #pragma once
-
-#include <c10/util/Exception.h>
 
 #include <exception>
 #include <string_view>
@@ -10,10 +8,7 @@
 
 namespace pare {
 
-inline Status torch_error(std::string_view doing, const std::exception& error) {
-  const auto* c10 = dynamic_cast<const c10::Error*>(&error);
-  return internal_error("{}: {}", doing,
-                        c10 != nullptr ? c10->what_without_backtrace() : error.what());
-}
+// kUnsupported: a GPU has too little memory; kInternal: anything else.
+Status torch_error(std::string_view doing, const std::exception& error);
 
 }  // namespace pare

@@ -1,5 +1,6 @@
 #include <cstring>
 
+#include "model/exec_torch/torch_device.h"
 #include "model/exec_torch/torch_error.h"
 #include "model/exec_torch/torch_model.h"
 
@@ -32,7 +33,7 @@ class TorchExecutor final : public Executor {
       for (size_t b = 0; b < model_->desc().graph.blocks.size(); ++b) {
         PARE_ASSIGN_OR_RETURN(stream, model_->block(static_cast<int>(b), stream));
       }
-      const torch::Tensor wanted = stream.narrow(1, first, length - first).contiguous();
+      const torch::Tensor wanted = stream.narrow(1, first, length - first).cpu().contiguous();
       std::memcpy(hidden.data(), wanted.data_ptr<float>(), hidden.size_bytes());
       return {};
     } catch (const std::exception& error) {
@@ -52,8 +53,10 @@ class TorchExecutor final : public Executor {
       const torch::NoGradGuard no_grad;
       const torch::Tensor stream = torch::from_blob(const_cast<float*>(hidden.data()),
                                                     {1, positions, width()}, torch::kFloat32);
-      PARE_ASSIGN_OR_RETURN(const torch::Tensor result, model_->epilogue(stream));
-      std::memcpy(logits.data(), result.contiguous().data_ptr<float>(), logits.size_bytes());
+      PARE_ASSIGN_OR_RETURN(const torch::Tensor result,
+                            model_->epilogue(to_device(stream, model_->device())));
+      const torch::Tensor here = result.cpu().contiguous();
+      std::memcpy(logits.data(), here.data_ptr<float>(), logits.size_bytes());
       return {};
     } catch (const std::exception& error) {
       return torch_error("making logits", error);

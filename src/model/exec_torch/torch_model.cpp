@@ -6,6 +6,7 @@
 #include "codecs/codec.h"
 #include "kernels/matmul.h"
 #include "model/exec_torch/attention.h"
+#include "model/exec_torch/torch_device.h"
 #include "model/exec_torch/torch_error.h"
 #include "model/exec_torch/torch_threads.h"
 
@@ -38,7 +39,7 @@ torch::Tensor append(torch::Tensor& buffer, int64_t filled, int64_t capacity,
   const int64_t total = filled + piece.size(1);
   if (!buffer.defined() || buffer.size(1) < total) {
     const int64_t room = total <= capacity ? capacity : 2 * total;
-    torch::Tensor larger = torch::empty({piece.size(0), room, piece.size(2)});
+    torch::Tensor larger = torch::empty({piece.size(0), room, piece.size(2)}, piece.options());
     if (buffer.defined()) larger.narrow(1, 0, filled).copy_(buffer.narrow(1, 0, filled));
     buffer = std::move(larger);
   }
@@ -62,6 +63,7 @@ Result<std::unique_ptr<TorchModel>> TorchModel::create(std::shared_ptr<const Mod
     std::unique_ptr<TorchModel> torch_model(new TorchModel());
     torch_model->model_ = std::move(model);
     torch_model->options_ = options;
+    torch_model->ropes_ = RopeTables(options.device);
     return torch_model;
   });
 }
@@ -75,7 +77,7 @@ Result<torch::Tensor> TorchModel::weight(int32_t tensor) {
   if (source < 0) return not_found("{}: tensor {} is missing", model_->path, declared.name);
   const auto index = static_cast<size_t>(source);
   PARE_ASSIGN_OR_RETURN(const PackedTensor packed, model_->tensors->read(index));
-  Result<torch::Tensor> decoded = decode_tensor(packed);
+  Result<torch::Tensor> decoded = decode_tensor(packed, device());
   model_->tensors->release(index);
   if (!decoded.ok()) return decoded.status().with_context(declared.name);
   decoded_bytes_ += decoded->nbytes();
@@ -89,7 +91,7 @@ void TorchModel::override_weight(int32_t tensor, torch::Tensor value) {
                  torch::IntArrayRef(declared.shape.dims().data(), declared.shape.dims().size()),
              "an override has another shape than its tensor");
   std::lock_guard lock(mutex_);
-  overrides_[tensor] = std::move(value);
+  overrides_[tensor] = to_device(value, device());
 }
 
 void TorchModel::clear_override(int32_t tensor) {
@@ -200,7 +202,7 @@ Result<torch::Tensor> TorchModel::embedding(const Op& op, const torch::Tensor& t
   lock.unlock();
   if (at_hand) {
     PARE_ASSIGN_OR_RETURN(const torch::Tensor table, weight(op.weight));
-    rows = torch::embedding(table, tokens);
+    rows = torch::embedding(table, to_device(tokens, device()));
   } else {
     // Only the rows in use: a large vocabulary need not be decoded for a few tokens.
     const int64_t source = model_->source_index[static_cast<size_t>(op.weight)];
@@ -216,6 +218,7 @@ Result<torch::Tensor> TorchModel::embedding(const Op& op, const torch::Tensor& t
       from.decode_row(packed.row_bytes(ids[i], 1).data(), rows.data_ptr<float>() + i * columns,
                       columns);
     }
+    rows = to_device(rows, device());
   }
   return op.attr.factor == 1.0f ? rows : rows * op.attr.factor;
 }
@@ -228,7 +231,7 @@ Result<torch::Tensor> TorchModel::linear(const Op& op, const torch::Tensor& x) {
   // A few tokens (text being sampled): the library's products would copy the whole weight into
   // the form that they like, which takes longer than multiplying. Ours read it as it is stored.
   const int64_t tokens = x.numel() / x.size(-1);
-  if (tokens <= kFewTokens && !torch::GradMode::is_enabled()) {
+  if (device().is_cpu() && tokens <= kFewTokens && !torch::GradMode::is_enabled()) {
     std::unique_lock lock(mutex_);
     const bool overridden = overrides_.contains(op.weight);
     lock.unlock();

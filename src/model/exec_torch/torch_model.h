@@ -1,4 +1,5 @@
-// The graph on libtorch: float32, hooks at every linear operation, autograd if asked.
+// The graph on libtorch: float32, hooks at every linear operation, autograd if asked. Weights,
+// streams and what hooks see are on one device.
 //
 // Weights come from a provider, are decoded when first needed and, unless they are kept, freed
 // after their block: memory of about one block whatever the model's size. prologue, block and
@@ -26,6 +27,7 @@ struct TorchOptions {
   int threads = 0;  // 0: all processors
   // Decoded weights are kept while they fit in this; others are decoded again when needed.
   uint64_t keep_bytes = uint64_t{512} << 20;
+  torch::Device device = torch::kCPU;
 };
 
 // Called after each linear operation (also the output matrix). `op.weight` tells which one;
@@ -46,12 +48,14 @@ struct TorchCache {
 
 class TorchModel {
  public:
+  // options.device: one that find_torch_device() gives.
   static Result<std::unique_ptr<TorchModel>> create(std::shared_ptr<const Model> model,
                                                     const TorchOptions& options = {});
 
   const ModelDesc& desc() const { return model_->desc; }
+  const torch::Device& device() const { return options_.device; }
 
-  // tokens: int64 [batch, length]. Streams are float32 [batch, length, n_embd].
+  // tokens: int64 [batch, length], of the CPU. Streams are float32 [batch, length, n_embd].
   Result<torch::Tensor> prologue(const torch::Tensor& tokens, const TorchCache* cache = nullptr);
   Result<torch::Tensor> block(int index, const torch::Tensor& stream,
                               const TorchHooks* hooks = nullptr, TorchCache* cache = nullptr);
@@ -60,7 +64,7 @@ class TorchModel {
 
   // The float32 weight in use: decoded from the source, or the override.
   Result<torch::Tensor> weight(int32_t tensor);
-  // Uses `value` (same shape) instead of the source's weight, until cleared.
+  // Uses `value` (same shape, any device) instead of the source's weight, until cleared.
   void override_weight(int32_t tensor, torch::Tensor value);
   void clear_override(int32_t tensor);
   // Frees decoded weights of one block (-1: those outside blocks).
@@ -89,8 +93,9 @@ class TorchModel {
   RopeTables ropes_;
 };
 
-// A packed tensor, decoded to float32 on `threads` threads (also used by encoders and diff).
-Result<torch::Tensor> decode_tensor(const PackedTensor& packed);
+// A packed tensor, decoded to float32.
+Result<torch::Tensor> decode_tensor(const PackedTensor& packed,
+                                    const torch::Device& device = torch::kCPU);
 
 // The same model as an Executor. The TorchModel is shared: overrides apply. concurrency: what
 // Executor::concurrency() says.

@@ -1,0 +1,180 @@
+// Calibration and compression on a device whose memory the CPU cannot read: what is computed there
+// is what the CPU computes, and nothing of one is mixed with the other.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+
+#include "base/rng.h"
+#include "calib/collect.h"
+#include "calib/sample.h"
+#include "compress/driver.h"
+#include "methods/encode/block_encoder.h"
+#include "model/exec_torch/torch_device.h"
+#include "model/test_support.h"
+#include "planner/probe.h"
+#include "search/far_device.h"
+#include "search/refine.h"
+
+namespace pare {
+namespace {
+
+std::shared_ptr<const Model> golden(const std::string& name) {
+  auto opened = open_model((golden_logits_directory() / name).string(), {.tokenizer = false});
+  EXPECT_TRUE(opened.ok()) << opened.status().message();
+  return std::make_shared<const Model>(std::move(*opened));
+}
+
+std::shared_ptr<TorchModel> on(const torch::Device& device, std::shared_ptr<const Model> model) {
+  auto made = TorchModel::create(std::move(model), {.threads = 1, .device = device});
+  EXPECT_TRUE(made.ok()) << made.status().message();
+  return std::move(*made);
+}
+
+Windows random_windows(const Model& model, size_t count, size_t length) {
+  Rng rng(5);
+  Windows windows(count, std::vector<int32_t>(length));
+  const auto vocabulary = static_cast<uint64_t>(model.desc.hparams.n_vocab);
+  for (auto& window : windows) {
+    for (int32_t& token : window) token = static_cast<int32_t>(rng.below(vocabulary));
+  }
+  return windows;
+}
+
+void expect_near(std::span<const float> found, std::span<const float> expected, double tolerance,
+                 const std::string& what) {
+  ASSERT_EQ(found.size(), expected.size()) << what;
+  double largest = 0, worst = 0;
+  for (size_t i = 0; i < found.size(); ++i) {
+    largest = std::max(largest, std::abs(static_cast<double>(expected[i])));
+    worst = std::max(worst, std::abs(static_cast<double>(found[i]) - expected[i]));
+  }
+  EXPECT_LE(worst, tolerance * largest) << what;
+}
+
+TEST(FarDevice, IsAsStrictAsAGpu) {
+  const torch::Tensor here = torch::arange(6.0f).reshape({2, 3});
+  const torch::Tensor there = here.to(far::kDevice);
+  EXPECT_TRUE(torch::equal((there * 2.0).sum(1).cpu(), (here * 2.0).sum(1)));
+  EXPECT_TRUE(torch::equal(there.transpose(0, 1).narrow(0, 1, 2).cpu(),
+                           here.transpose(0, 1).narrow(0, 1, 2)));
+  EXPECT_THROW((void)torch::mm(there, here.transpose(0, 1)), c10::Error);
+  EXPECT_THROW((void)(there + here), c10::Error);
+  EXPECT_EXIT((void)(*static_cast<volatile float*>(there.data_ptr())),
+              testing::KilledBySignal(SIGSEGV), "");
+}
+
+class DeviceLogits : public testing::TestWithParam<std::string> {};
+
+TEST_P(DeviceLogits, AreThoseOfTheCpu) {
+  const auto model = golden(GetParam());
+  const Expected expected = read_expected(golden_logits_directory() / GetParam());
+  const auto executor = make_torch_executor(on(far::kDevice, model));
+  std::vector<float> logits(expected.logits.size());
+  const Status status = executor->logits(expected.tokens, 0, logits);
+  ASSERT_TRUE(status.ok()) << status.message();
+  expect_near(logits, expected.logits, 1e-5, GetParam());
+}
+
+std::vector<std::string> all_golden() {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(golden_logits_directory())) {
+    if (entry.is_directory()) names.push_back(entry.path().filename().string());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+INSTANTIATE_TEST_SUITE_P(EveryArchitecture, DeviceLogits, testing::ValuesIn(all_golden()),
+                         [](const auto& instance) {
+                           std::string name = instance.param;
+                           for (char& c : name) c = std::isalnum(c) ? c : '_';
+                           return name;
+                         });
+
+class DeviceTest : public testing::Test {
+ protected:
+  CalibrationStats stats(const torch::Device& device) {
+    auto found = collect_stats(*on(device, model_), windows_, {}, pool_, Progress::silent());
+    EXPECT_TRUE(found.ok()) << found.status().message();
+    return found.ok() ? *found : CalibrationStats{};
+  }
+
+  const std::shared_ptr<const Model> model_ = golden("llama");
+  const Windows windows_ = random_windows(*model_, 8, 24);
+  ThreadPool pool_{2};
+};
+
+TEST_F(DeviceTest, StatisticsAreThoseOfTheCpu) {
+  const CalibrationStats here = stats(torch::kCPU), there = stats(far::kDevice);
+  ASSERT_EQ(here.tensors.size(), there.tensors.size());
+  for (const auto& [name, t] : here.tensors) {
+    const TensorStats& other = there.tensors.at(name);
+    expect_near(other.in_sum2, t.in_sum2, 1e-5, name);
+    expect_near(other.in_pivot, t.in_pivot, 1e-4, name);
+    expect_near(other.out_grad2, t.out_grad2, 1e-4, name);
+  }
+  expect_near(there.embedding_grad2, here.embedding_grad2, 1e-4, "embedding");
+}
+
+TEST_F(DeviceTest, SampledTextIsThatOfTheCpu) {
+  const SampleOptions options{.windows = 4, .length = 12, .first = 1, .seed = 3};
+  const auto here = sample_windows(*on(torch::kCPU, model_), options, pool_, Progress::silent());
+  const auto there = sample_windows(*on(far::kDevice, model_), options, pool_, Progress::silent());
+  ASSERT_TRUE(here.ok() && there.ok());
+  EXPECT_EQ(*here, *there);
+}
+
+// Plan, encode with error compensation, measure and plan again.
+TEST_F(DeviceTest, CompressesAsTheCpuDoes) {
+  const auto directory =
+      std::filesystem::temp_directory_path() / fmt::format("pare_device_test_{}", ::getpid());
+  std::filesystem::create_directories(directory);
+  const CalibrationStats found = stats(torch::kCPU);
+  const std::vector<CodecId> types = {CodecId::kQ4_0, CodecId::kQ5_1, CodecId::kQ8_0};
+  const auto table = probe_candidates(*model_, found, {.codecs = types}, pool_, Progress::silent());
+  ASSERT_TRUE(table.ok()) << table.status().message();
+  uint64_t most = 0;
+  for (const TensorInfo& t : model_->tensors->tensors()) most += t.bytes;
+  const auto plan = solve_plan(*model_, *table, most * 3 / 5, {});
+  ASSERT_TRUE(plan.ok()) << plan.status().message();
+
+  const auto measure = [&](const torch::Device& device) -> Result<double> {
+    BlockEncoder encoder(on(device, model_), model_, *plan, found, windows_, {}, pool_,
+                         Progress::silent());
+    const std::string path = (directory / "model.gguf").string();
+    PARE_RETURN_IF_ERROR(
+        drive(*model_, *plan, encoder, {.output = path}, Progress::silent()).status());
+    PARE_ASSIGN_OR_RETURN(Model written, open_model(path, {.tokenizer = false}));
+    PARE_ASSIGN_OR_RETURN(
+        const DivergenceMeter meter,
+        DivergenceMeter::make(on(device, model_), windows_, pool_, Progress::silent()));
+    return meter.measure(*on(device, std::make_shared<const Model>(std::move(written))), pool_,
+                         Progress::silent());
+  };
+  const auto here = measure(torch::kCPU), there = measure(far::kDevice);
+  ASSERT_TRUE(here.ok()) << here.status().message();
+  ASSERT_TRUE(there.ok()) << there.status().message();
+  EXPECT_GT(*here, 0.0);
+  EXPECT_NEAR(*there, *here, 0.02 * *here);
+
+  const auto refined =
+      refine_plan(model_, *plan, *table, found, windows_,
+                  {.windows = 4, .scratch = (directory / "scratch.gguf").string()},
+                  {.threads = 1, .device = far::kDevice}, pool_, Progress::silent());
+  ASSERT_TRUE(refined.ok()) << refined.status().message();
+  EXPECT_LE(refined->file_bytes, plan->budget_bytes);
+  std::filesystem::remove_all(directory);
+}
+
+TEST(TorchDevice, NamesAreChecked) {
+  EXPECT_TRUE(find_torch_device("cpu").ok());
+  for (const char* wrong : {"", "gpu", "cuda:", "cuda:x", "cuda:1x", "cuda:-1"}) {
+    EXPECT_EQ(find_torch_device(wrong).status().code(), StatusCode::kInvalidArgument) << wrong;
+  }
+  EXPECT_EQ(find_torch_device("cuda:99").status().code(), StatusCode::kUnsupported);
+}
+
+}  // namespace
+}  // namespace pare
