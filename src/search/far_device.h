@@ -28,20 +28,14 @@ inline const torch::Device kDevice(torch::kPrivateUse1, 0);
 // Addresses that nothing may touch, each with memory behind it.
 class Memory final : public c10::Allocator {
  public:
-  c10::DataPtr allocate(size_t bytes) const override {
-    const size_t size = std::max<size_t>(bytes, 1);
-    void* const address = ::mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    PARE_CHECK(address != MAP_FAILED, "mmap");
-    const std::lock_guard lock(mutex_);
-    blocks_[address] = std::vector<std::byte>(size);
-    return {address, address, &give_back, kDevice};
-  }
-  c10::DeleterFnPtr raw_deleter() const override { return &give_back; }
-#if TORCH_VERSION_MAJOR >= 2
-  void copy_data(void* to, const void* from, size_t bytes) const override {
+  // Not marked override: versions of libtorch differ in whether allocate is const and copy_data is
+  // theirs to ask for.
+  c10::DataPtr allocate(size_t bytes) const { return make(bytes); }
+  c10::DataPtr allocate(size_t bytes) { return make(bytes); }
+  void copy_data(void* to, const void* from, size_t bytes) const {
     std::memcpy(behind(to), behind(const_cast<void*>(from)), bytes);
   }
-#endif
+  c10::DeleterFnPtr raw_deleter() const { return &give_back; }
 
   // The memory behind the start of a block.
   void* behind(void* address) const {
@@ -55,6 +49,14 @@ class Memory final : public c10::Allocator {
   }
 
  private:
+  c10::DataPtr make(size_t bytes) const {
+    const size_t size = std::max<size_t>(bytes, 1);
+    void* const address = ::mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    PARE_CHECK(address != MAP_FAILED, "mmap");
+    const std::lock_guard lock(mutex_);
+    blocks_[address] = std::vector<std::byte>(size);
+    return {address, address, &give_back, kDevice};
+  }
   static void give_back(void* address) {
     Memory& memory = instance();
     const std::lock_guard lock(memory.mutex_);

@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 
 #include <cstdlib>
+#include <cstring>
 #include <mutex>
 #include <new>
 #include <unordered_map>
@@ -19,11 +20,12 @@ constexpr size_t kAlignment = 64;
 // Thread safe.
 class BlockCache final : public c10::Allocator {
  public:
-  c10::DataPtr allocate(size_t bytes) const override {
-    void* block = bytes == 0 ? nullptr : take(bytes);
-    return {block, block, &give_back, c10::Device(c10::DeviceType::CPU)};
-  }
-  c10::DeleterFnPtr raw_deleter() const override { return &give_back; }
+  // Not marked override: versions of libtorch differ in whether allocate is const and copy_data is
+  // theirs to ask for.
+  c10::DataPtr allocate(size_t bytes) const { return make(bytes); }
+  c10::DataPtr allocate(size_t bytes) { return make(bytes); }
+  void copy_data(void* to, const void* from, size_t bytes) const { std::memcpy(to, from, bytes); }
+  c10::DeleterFnPtr raw_deleter() const { return &give_back; }
 
   // Never destroyed: tensors may outlive everything else.
   static BlockCache& instance() {
@@ -32,6 +34,10 @@ class BlockCache final : public c10::Allocator {
   }
 
  private:
+  c10::DataPtr make(size_t bytes) const {
+    void* block = bytes == 0 ? nullptr : take(bytes);
+    return {block, block, &give_back, c10::Device(c10::DeviceType::CPU)};
+  }
   static size_t round_up(size_t n, size_t unit) { return (n + unit - 1) / unit * unit; }
 
   void* take(size_t bytes) const {
