@@ -5,7 +5,7 @@
 # Any libtorch with the C++11 ABI from 1.13 on (Debian's; the archives that say so; Python's wheels
 # from 2.7 on): in the system, below CMAKE_PREFIX_PATH, or with CMAKE_PREFIX_PATH or Torch_DIR as
 # its package file would want them (torch.utils.cmake_prefix_path).
-set(torch_hints ${TORCH_INSTALL_PREFIX})
+set(torch_hints)
 foreach(prefix ${CMAKE_PREFIX_PATH})
   list(APPEND torch_hints ${prefix}/../..)  # share/cmake
 endforeach()

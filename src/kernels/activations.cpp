@@ -22,46 +22,60 @@ size_t size(int64_t n) { return static_cast<size_t>(n); }
 
 void Activations::assign(const float* x, int64_t tokens, int64_t columns, int64_t stride) {
   rows_ = {x, tokens, columns, stride};
-  has_rows_ = false;
+  has_rows_ = has_pairs_ = false;
   byte_tiles_.forget();
   wide_tiles_.forget();
   float_tile_ = 0;
   bf16_parts_ = 0;
 }
 
-Int8Rows Activations::int8_rows(ThreadPool& pool) {
+void Activations::make_rows(int64_t padded, ThreadPool& pool) {
+  int8_t* all_q = row_q_.reserve(size(tokens() * padded));
+  float* all_scale = row_scale_.reserve(size(tokens() * padded / 32));
+  float* all_scale16 = row_scale16_.reserve(size(tokens() * padded / 16));
+  float* all_sum = row_sum_.reserve(size(tokens() * padded / 32));
+  float* all_sum16 = row_sum16_.reserve(size(tokens() * padded / 16));
+  const QuantizeRow<int8_t> quantize = quantize_row<int8_t>(cpu_level());
+  for_each(pool, tokens(), [&](size_t token) {
+    const auto t = static_cast<int64_t>(token);
+    int8_t* q = all_q + t * padded;
+    float* scale = all_scale + t * padded / 32;
+    float* scale16 = all_scale16 + t * padded / 16;
+    float* sum = all_sum + t * padded / 32;
+    float* sum16 = all_sum16 + t * padded / 16;
+    thread_local AlignedBuffer<int32_t> buffer;
+    int32_t* half_sums = buffer.reserve(size(padded / 16));
+    quantize(row(t), columns(), q, scale, half_sums);
+    std::fill(q + columns(), q + padded, int8_t{0});
+    std::fill(scale + columns() / 32, scale + padded / 32, 0.0f);
+    std::fill(half_sums + columns() / 16, half_sums + padded / 16, 0);
+    for (int64_t g = 0; g < padded / 32; ++g) {
+      scale16[2 * g] = scale16[2 * g + 1] = scale[g];
+      sum16[2 * g] = scale[g] * static_cast<float>(half_sums[2 * g]);
+      sum16[2 * g + 1] = scale[g] * static_cast<float>(half_sums[2 * g + 1]);
+      sum[g] = scale[g] * static_cast<float>(half_sums[2 * g] + half_sums[2 * g + 1]);
+    }
+  });
+}
+
+Int8Rows Activations::int8_rows(bool pairs, ThreadPool& pool) {
   const int64_t padded = (columns() + kRowPadding - 1) / kRowPadding * kRowPadding;
-  if (!has_rows_) {
-    int8_t* all_q = row_q_.reserve(size(tokens() * padded));
-    float* all_scale = row_scale_.reserve(size(tokens() * padded / 32));
-    float* all_scale16 = row_scale16_.reserve(size(tokens() * padded / 16));
-    float* all_sum = row_sum_.reserve(size(tokens() * padded / 32));
-    float* all_sum16 = row_sum16_.reserve(size(tokens() * padded / 16));
-    const QuantizeRow<int8_t> quantize = quantize_row<int8_t>(cpu_level());
-    for_each(pool, tokens(), [&](size_t token) {
-      const auto t = static_cast<int64_t>(token);
-      int8_t* q = all_q + t * padded;
-      float* scale = all_scale + t * padded / 32;
-      float* scale16 = all_scale16 + t * padded / 16;
-      float* sum = all_sum + t * padded / 32;
-      float* sum16 = all_sum16 + t * padded / 16;
-      thread_local AlignedBuffer<int32_t> buffer;
-      int32_t* half_sums = buffer.reserve(size(padded / 16));
-      quantize(row(t), columns(), q, scale, half_sums);
-      std::fill(q + columns(), q + padded, int8_t{0});
-      std::fill(scale + columns() / 32, scale + padded / 32, 0.0f);
-      std::fill(half_sums + columns() / 16, half_sums + padded / 16, 0);
-      for (int64_t g = 0; g < padded / 32; ++g) {
-        scale16[2 * g] = scale16[2 * g + 1] = scale[g];
-        sum16[2 * g] = scale[g] * static_cast<float>(half_sums[2 * g]);
-        sum16[2 * g + 1] = scale[g] * static_cast<float>(half_sums[2 * g + 1]);
-        sum[g] = scale[g] * static_cast<float>(half_sums[2 * g] + half_sums[2 * g + 1]);
-      }
-    });
-    has_rows_ = true;
+  if (!has_rows_) make_rows(padded, pool);
+  has_rows_ = true;
+  if (pairs && !has_pairs_) {
+    const int8_t* q = row_q_.data();
+    int8_t* out = row_pairs_.reserve(size(tokens() * padded));
+    for (int64_t c = 0; c < tokens() * padded; c += 64) {
+      for (const int64_t quarter : {0, 2, 1, 3}) out = std::copy_n(q + c + 16 * quarter, 16, out);
+    }
+    has_pairs_ = true;
   }
-  return {row_q_.data(),   row_scale_.data(), row_scale16_.data(),
-          row_sum_.data(), row_sum16_.data(), padded};
+  return {pairs ? row_pairs_.data() : row_q_.data(),
+          row_scale_.data(),
+          row_scale16_.data(),
+          row_sum_.data(),
+          row_sum16_.data(),
+          padded};
 }
 
 QuantizedTiles Activations::quantized_tiles(const Core& core, const PlanarForm& form,

@@ -30,7 +30,7 @@ class Activations {
   // form is asked for that differs in kind (another core, another form of weights).
   //
   // Quantized rows of all tokens, from column 0. Columns are a multiple of 32.
-  Int8Rows int8_rows(ThreadPool& pool);
+  Int8Rows int8_rows(bool pairs, ThreadPool& pool);
 
   // Quantized tiles for weights of a form; wide where the core wants them so.
   QuantizedTiles quantized_tiles(const Core& core, const PlanarForm& form, ThreadPool& pool);
@@ -56,8 +56,10 @@ class Activations {
   bool whole_;
   FloatRows rows_ = {};
 
-  bool has_rows_ = false;
-  AlignedBuffer<int8_t> row_q_;
+  void make_rows(int64_t padded, ThreadPool& pool);
+
+  bool has_rows_ = false, has_pairs_ = false;
+  AlignedBuffer<int8_t> row_q_, row_pairs_;
   AlignedBuffer<float> row_scale_, row_scale16_, row_sum_, row_sum16_;
 
   TileMaker<int8_t> byte_tiles_;

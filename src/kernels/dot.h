@@ -17,6 +17,7 @@ struct Dot {
   static constexpr int64_t kRows = 16, kTokens = 4;
   void (*dot)(const std::byte* weight, int64_t rows, int64_t columns, const Int8Rows& x,
               int64_t tokens, float* y, int64_t y_stride);
+  bool pairs = false;  // what x.q is to be in
 };
 
 // Null: there is none.

@@ -15,58 +15,92 @@ namespace {
 
 // --- blocks of 32 columns with a binary16 scale each ---
 
-// Calls body(j, data) for each of the eight blocks, behind a head of kHead bytes.
-template <int kBytes, int kHead, class Body>
-PARE_INLINE void for_blocks(const uint8_t* in, const Body& body) {
-#pragma GCC unroll 8
-  for (int j = 0; j < 8; ++j) body(j, in + j * kBytes + kHead);
+// Calls body(p, first block) for each of the four pairs of blocks.
+template <int kBytes, class Body>
+PARE_INLINE void for_pairs(const uint8_t* in, const Body& body) {
+#pragma GCC unroll 4
+  for (int p = 0; p < 4; ++p) body(p, in + 2 * p * kBytes);
+}
+// 16 bytes at `in` and 16 of the block behind it.
+template <int kBytes>
+PARE_INLINE __m256i of_both(const uint8_t* in) {
+  if constexpr (kBytes == 16) return load32(in);
+  return _mm256_set_m128i(load16(in + kBytes), load16(in));
+}
+// 32 bits, four times.
+PARE_INLINE __m128i word(const uint8_t* in) {
+  return _mm_set1_epi32(static_cast<int>(load_u32(in)));
+}
+// Nibbles of both blocks, the low ones and the high ones.
+template <int kBytes, int kHead, class Out>
+PARE_INLINE void put_nibbles(const uint8_t* in, Out* out) {
+  for_pairs<kBytes>(
+      in, [&](int p, const uint8_t* a) __attribute__((always_inline)) {
+        const __m256i v = of_both<kBytes>(a + kHead);
+        out->put_pair(p, bits<0>(v, splat2(15)), bits<4>(v, splat2(15)));
+      });
+}
+// The same, looked up in a table of 16.
+template <int kBytes, int kHead, class Out>
+PARE_INLINE void put_looked_up(const uint8_t* in, __m256i table, Out* out) {
+  for_pairs<kBytes>(
+      in, [&](int p, const uint8_t* a) __attribute__((always_inline)) {
+        const __m256i v = of_both<kBytes>(a + kHead);
+        out->put_pair(p, _mm256_shuffle_epi8(table, bits<0>(v, splat2(15))),
+                      _mm256_shuffle_epi8(table, bits<4>(v, splat2(15))));
+      });
+}
+// The same with a fifth bit each: 32 of them before the nibbles.
+template <int kBytes, int kHead, class Out>
+PARE_INLINE void put_fives(const uint8_t* in, Out* out) {
+  const __m256i first = _mm256_setr_epi64x(0, 0x0101010101010101, 0, 0x0101010101010101);
+  const __m256i last = _mm256_add_epi8(first, splat2(2));
+  for_pairs<kBytes>(
+      in, [&](int p, const uint8_t* a) __attribute__((always_inline)) {
+        const __m256i all = _mm256_set_m128i(word(a + kBytes + kHead), word(a + kHead));
+        const __m256i v = of_both<kBytes>(a + kHead + 4);
+        const __m256i low = _mm256_and_si256(set_bits(_mm256_shuffle_epi8(all, first)), splat2(16));
+        const __m256i high = _mm256_and_si256(set_bits(_mm256_shuffle_epi8(all, last)), splat2(16));
+        out->put_pair(p, _mm256_or_si256(bits<0>(v, splat2(15)), low),
+                      _mm256_or_si256(bits<4>(v, splat2(15)), high));
+      });
 }
 
-struct Q4_0 : Layout<CodecId::kQ4_0, 32, 18, Levels::kPlain, 8> {
+struct Q4_0 : PairLayout<CodecId::kQ4_0, 32, 18, Levels::kPlain, 8> {
   template <class Out>
   PARE_INLINE void load(const uint8_t* in, Out* out) {
     out->scale = halves<kBytes>(in);
     out->ready();
-    for_blocks<kBytes, 2>(
-        in, [&](int j, const uint8_t* a)
-                __attribute__((always_inline)) { out->put(j, nibbles(a)); });
+    put_nibbles<kBytes, 2>(in, out);
   }
 };
 
-struct Q4_1 : Layout<CodecId::kQ4_1, 32, 20, Levels::kOffset> {
+struct Q4_1 : PairLayout<CodecId::kQ4_1, 32, 20, Levels::kOffset> {
   template <class Out>
   PARE_INLINE void load(const uint8_t* in, Out* out) {
     out->scale = halves<kBytes>(in);
     out->offset = halves<kBytes>(in + 2);
     out->ready();
-    for_blocks<kBytes, 4>(
-        in, [&](int j, const uint8_t* a)
-                __attribute__((always_inline)) { out->put(j, nibbles(a)); });
+    put_nibbles<kBytes, 4>(in, out);
   }
 };
 
-struct Q5_0 : Layout<CodecId::kQ5_0, 32, 22, Levels::kPlain, 16> {
+struct Q5_0 : PairLayout<CodecId::kQ5_0, 32, 22, Levels::kPlain, 16> {
   template <class Out>
   PARE_INLINE void load(const uint8_t* in, Out* out) {
     out->scale = halves<kBytes>(in);
     out->ready();
-    for_blocks<kBytes, 2>(
-        in, [&](int j, const uint8_t* a) __attribute__((always_inline)) {
-          out->put(j, _mm256_or_si256(nibbles(a + 4), where_set(a, 16)));
-        });
+    put_fives<kBytes, 2>(in, out);
   }
 };
 
-struct Q5_1 : Layout<CodecId::kQ5_1, 32, 24, Levels::kOffset> {
+struct Q5_1 : PairLayout<CodecId::kQ5_1, 32, 24, Levels::kOffset> {
   template <class Out>
   PARE_INLINE void load(const uint8_t* in, Out* out) {
     out->scale = halves<kBytes>(in);
     out->offset = halves<kBytes>(in + 2);
     out->ready();
-    for_blocks<kBytes, 4>(
-        in, [&](int j, const uint8_t* a) __attribute__((always_inline)) {
-          out->put(j, _mm256_or_si256(nibbles(a + 4), where_set(a, 16)));
-        });
+    put_fives<kBytes, 4>(in, out);
   }
 };
 
@@ -75,26 +109,22 @@ struct Q8_0 : Layout<CodecId::kQ8_0, 32, 34, Levels::kSigned> {
   PARE_INLINE void load(const uint8_t* in, Out* out) {
     out->scale = halves<kBytes>(in);
     out->ready();
-    for_blocks<kBytes, 2>(
-        in, [&](int j, const uint8_t* a)
-                __attribute__((always_inline)) { out->put(j, load32(a)); });
+#pragma GCC unroll 8
+    for (int j = 0; j < 8; ++j) out->put(j, load32(in + j * kBytes + 2));
   }
 };
 
-struct IQ4_NL : Layout<CodecId::kIQ4_NL, 32, 18, Levels::kSigned> {
+struct IQ4_NL : PairLayout<CodecId::kIQ4_NL, 32, 18, Levels::kSigned> {
   template <class Out>
   PARE_INLINE void load(const uint8_t* in, Out* out) {
     const __m256i table = table16(kquant::kTable.data(), 0);
     out->scale = halves<kBytes>(in);
     out->ready();
-    for_blocks<kBytes, 2>(
-        in, [&](int j, const uint8_t* a) __attribute__((always_inline)) {
-          out->put(j, _mm256_shuffle_epi8(table, nibbles(a)));
-        });
+    put_looked_up<kBytes, 2>(in, table, out);
   }
 };
 
-struct MXFP4 : Layout<CodecId::kMXFP4, 32, 17, Levels::kPlain, 12> {
+struct MXFP4 : PairLayout<CodecId::kMXFP4, 32, 17, Levels::kPlain, 12> {
   template <class Out>
   PARE_INLINE void load(const uint8_t* in, Out* out) {
     const __m256i table = table16(kFp4Levels.data(), kZero);
@@ -108,25 +138,19 @@ struct MXFP4 : Layout<CodecId::kMXFP4, 32, 17, Levels::kPlain, 12> {
     const __m256i is_tiny = _mm256_cmpgt_epi32(_mm256_set1_epi32(2), e);
     out->scale = _mm256_castsi256_ps(_mm256_blendv_epi8(normal, tiny, is_tiny));
     out->ready();
-    for_blocks<kBytes, 1>(
-        in, [&](int j, const uint8_t* a) __attribute__((always_inline)) {
-          out->put(j, _mm256_shuffle_epi8(table, nibbles(a)));
-        });
+    put_looked_up<kBytes, 1>(in, table, out);
   }
 };
 
 // --- blocks of 256 columns ---
 
-struct IQ4_XS : Layout<CodecId::kIQ4_XS, 256, 136, Levels::kSigned> {
+struct IQ4_XS : PairLayout<CodecId::kIQ4_XS, 256, 136, Levels::kSigned> {
   template <class Out>
   PARE_INLINE void load(const uint8_t* in, Out* out) {
     const __m256i table = table16(kquant::kTable.data(), 0);
     out->scale = load_scales_iq4(in);
     out->ready();
-#pragma GCC unroll 8
-    for (int j = 0; j < 8; ++j) {
-      out->put(j, _mm256_shuffle_epi8(table, nibbles(in + 8 + 16 * j)));
-    }
+    put_looked_up<16, 8>(in, table, out);
   }
 };
 

@@ -32,8 +32,14 @@ void add_bias(const Task& task, int64_t begin, int64_t count) {
 
 // Few tokens: one row after the other.
 
+// For kernels without a dot, too.
+Int8Rows few_rows(const Task& task) {
+  const Dot* const dot = task.kernel.dot;
+  return task.x.int8_rows(dot != nullptr && dot->pairs, task.pool);
+}
+
 void few_unpacked(const Task& task, int64_t begin, int64_t count) {
-  const Int8Rows x = task.x.int8_rows(task.pool);  // there already
+  const Int8Rows x = few_rows(task);  // there already
   const Unpacker& unpacker = *task.kernel.unpacker;
   const Core::Few few = task.core.few(unpacker.form);
   PlanarPiece* piece = scratch().piece.reserve(1);
@@ -52,7 +58,7 @@ void few_unpacked(const Task& task, int64_t begin, int64_t count) {
 }
 
 void few_dots(const Task& task, int64_t begin, int64_t count) {
-  const Int8Rows x = task.x.int8_rows(task.pool);  // there already
+  const Int8Rows x = few_rows(task);  // there already
   for (int64_t r = begin; r < begin + count; r += Dot::kRows) {
     const int64_t rows = std::min(Dot::kRows, begin + count - r);
     for (int64_t t = 0; t < task.tokens; t += Dot::kTokens) {
@@ -109,7 +115,7 @@ struct FewTokens {
 FewTokens few_tokens(const Task& task, int64_t first_unit) {
   if (task.kernel.float_dot != nullptr) return {task, first_unit, few_float_dots};
   if (task.kernel.unpacker == nullptr) return {task, first_unit, few_decoded};
-  task.x.int8_rows(task.pool);
+  few_rows(task);
   return {task, first_unit, task.kernel.dot == nullptr ? few_unpacked : few_dots};
 }
 

@@ -38,15 +38,12 @@ struct SpanScales {
 // and load(first block, out), which reads no byte but those of 256 columns. It sets the scales that
 // are `out`'s base, calls out->ready(), and then out->put(j, levels) for each of eight registers of
 // 32 columns, for kMagnitude* with bytes of 1 and -1 as well. So levels are used up as they come:
-// more of them than there are registers would be stored and loaded again.
+// more of them than there are registers would be stored and loaded again. With kPairs (of nibbles) it
+// calls out->put_pair(p, low, high) for each pair of 32 columns instead: the first 16 of both, then
+// the last 16 of both, as they lie in 32 bytes. Their products are added before they are scaled.
 
 PARE_INLINE __m256i splat2(int byte) { return _mm256_set1_epi8(static_cast<char>(byte)); }
 
-// Nibbles of 16 bytes: low halves, then high halves.
-PARE_INLINE __m256i nibbles(const uint8_t* in) {
-  const __m128i v = load16(in);
-  return _mm256_and_si256(_mm256_set_m128i(_mm_srli_epi16(v, 4), v), splat2(15));
-}
 // Bits kFirst and above of each byte, as many as `mask` has.
 template <int kFirst>
 PARE_INLINE __m256i bits(__m256i v, __m256i mask) {
@@ -71,10 +68,14 @@ PARE_INLINE void put_pairs(__m256i v, Out* out) {
 PARE_INLINE __m256i by_eights() {
   return _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
 }
+// 255 where the byte's own bit is set, the lowest in the first of eight bytes.
+PARE_INLINE __m256i set_bits(__m256i v) {
+  const __m256i bit = _mm256_set1_epi64x(static_cast<int64_t>(0x8040201008040201u));
+  return _mm256_cmpeq_epi8(_mm256_and_si256(v, bit), bit);
+}
 // 255 where the bit of 32 is set, lowest first; `all`: the 32 bits eight times.
 PARE_INLINE __m256i spread_bits(__m256i all) {
-  const __m256i bit = _mm256_set1_epi64x(static_cast<int64_t>(0x8040201008040201u));
-  return _mm256_cmpeq_epi8(_mm256_and_si256(_mm256_shuffle_epi8(all, by_eights()), bit), bit);
+  return set_bits(_mm256_shuffle_epi8(all, by_eights()));
 }
 // `value` where the bit of 32 is set.
 PARE_INLINE __m256i where_set(const uint8_t* in, int value) {
@@ -107,6 +108,11 @@ struct Layout {
   static constexpr Levels kLevels = kForm;
   static constexpr int kZero = kZeroLevel, kColumns = kBlockColumns, kBytes = kBlockBytes;
   static constexpr bool kOffset16 = kOffsets;
+  static constexpr bool kPairs = false;
+};
+template <CodecId kIt, int kBlockColumns, int kBlockBytes, Levels kForm, int kZeroLevel = 0>
+struct PairLayout : Layout<kIt, kBlockColumns, kBlockBytes, kForm, kZeroLevel> {
+  static constexpr bool kPairs = true;
 };
 
 }  // namespace

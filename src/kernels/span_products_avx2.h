@@ -33,31 +33,46 @@ class Scales {
  private:
   alignas(32) float memory_[8];
 };
-// Of 16 columns: those of even groups in the low halves, those of odd ones in the high halves.
+// Four in the order of a permutation's bits: the j-th of each half, in all of it.
+PARE_INLINE __m256 one_of_halves(__m256 v, int j) {
+  switch (j) {
+    case 0:
+      return _mm256_permute_ps(v, 0x00);
+    case 1:
+      return _mm256_permute_ps(v, 0x55);
+    case 2:
+      return _mm256_permute_ps(v, 0xaa);
+    default:
+      return _mm256_permute_ps(v, 0xff);
+  }
+}
+// Even ones in the low half, odd ones in the high half.
+PARE_INLINE __m256 apart(__m256 v) {
+  return _mm256_permutevar8x32_ps(v, _mm256_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7));
+}
+// Of pairs: a register has sums of one in its low half, of the other in its high half.
+template <class C>
+requires(C::kPairs) class Scales<C> {
+ public:
+  PARE_METHOD void set(const SpanScales& w, const Int8Rows& x, int64_t at) {
+    apart_ = apart(_mm256_mul_ps(w.scale, _mm256_loadu_ps(x.scale + at / 32)));
+  }
+  PARE_METHOD __m256 of(int p) const { return one_of_halves(apart_, p); }
+
+ private:
+  __m256 apart_;
+};
+// Of 16 columns: likewise.
 template <class C>
 requires(C::kLevels == Levels::kPlain16) class Scales<C> {
  public:
   PARE_METHOD void set(const SpanScales& w, const Int8Rows& x, int64_t at) {
-    const __m256i apart = _mm256_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7);
 #pragma GCC unroll 2
     for (int i = 0; i < 2; ++i) {
-      const __m256 both = _mm256_mul_ps(w.by_16[i], _mm256_loadu_ps(x.scale16 + at / 16 + 8 * i));
-      apart_[i] = _mm256_permutevar8x32_ps(both, apart);
+      apart_[i] = apart(_mm256_mul_ps(w.by_16[i], _mm256_loadu_ps(x.scale16 + at / 16 + 8 * i)));
     }
   }
-  PARE_METHOD __m256 of(int j) const {
-    const __m256 v = apart_[j / 4];
-    switch (j % 4) {
-      case 0:
-        return _mm256_permute_ps(v, 0x00);
-      case 1:
-        return _mm256_permute_ps(v, 0x55);
-      case 2:
-        return _mm256_permute_ps(v, 0xaa);
-      default:
-        return _mm256_permute_ps(v, 0xff);
-    }
-  }
+  PARE_METHOD __m256 of(int j) const { return one_of_halves(apart_[j / 4], j % 4); }
 
  private:
   __m256 apart_[2];
@@ -102,8 +117,27 @@ class Sums2 : public SpanScales {
       if constexpr (C::kLevels == Levels::kSigned) q = _mm256_sign_epi8(q, level);
       if constexpr (kSignsApart<C>) q = _mm256_sign_epi8(q, sign);
       const __m256i pairs = _mm256_maddubs_epi16(magnitude, q);
-      const __m256 dots = _mm256_cvtepi32_ps(_mm256_madd_epi16(pairs, factors(j)));
-      products_[j % 2][t] = _mm256_fmadd_ps(dots, scales_[t].of(j), products_[j % 2][t]);
+      add_scaled(t, j, _mm256_madd_epi16(pairs, factors(j)));
+    }
+  }
+
+  PARE_METHOD void put_pair(int p, __m256i low, __m256i high) {
+    constexpr bool kSigned = C::kLevels == Levels::kSigned;
+    const __m256i magnitudes[2] = {kSigned ? _mm256_abs_epi8(low) : low,
+                                   kSigned ? _mm256_abs_epi8(high) : high};
+    const __m256i ones = _mm256_set1_epi16(1);
+#pragma GCC unroll 4
+    for (int t = 0; t < kTokens; ++t) {
+      const auto* x = reinterpret_cast<const uint8_t*>(x_.q) + at(t) + 64 * p;
+      __m256i q[2] = {load32(x), load32(x + 32)};
+      if constexpr (kSigned)
+        q[0] = _mm256_sign_epi8(q[0], low), q[1] = _mm256_sign_epi8(q[1], high);
+      const __m256i a = _mm256_maddubs_epi16(magnitudes[0], q[0]);
+      const __m256i b = _mm256_maddubs_epi16(magnitudes[1], q[1]);
+      // Unsigned levels here are at most 31, so that sums of four products fit 16 bits.
+      add_scaled(t, p,
+                 kSigned ? _mm256_add_epi32(_mm256_madd_epi16(a, ones), _mm256_madd_epi16(b, ones))
+                         : _mm256_madd_epi16(_mm256_add_epi16(a, b), ones));
     }
   }
 
@@ -122,6 +156,10 @@ class Sums2 : public SpanScales {
   PARE_METHOD int64_t at(int t) const { return t * x_.stride + column_; }
   PARE_METHOD void correct(int t, __m256 factor, const float* sums) {
     corrections_[t] = _mm256_fmadd_ps(factor, _mm256_loadu_ps(sums), corrections_[t]);
+  }
+  PARE_METHOD void add_scaled(int t, int j, __m256i dots) {
+    products_[j % 2][t] =
+        _mm256_fmadd_ps(_mm256_cvtepi32_ps(dots), scales_[t].of(j), products_[j % 2][t]);
   }
   // What pairs of register j are multiplied with: the codes of its two groups, or ones.
   PARE_METHOD __m256i factors(int j) const {
@@ -203,7 +241,7 @@ void dot2(const std::byte* weight, int64_t rows, int64_t columns, const Int8Rows
 
 template <class... C>
 std::span<const Dot> dots2(Codecs<C...>) {
-  static const Dot kDots[] = {{C::kId, dot2<C>}...};
+  static const Dot kDots[] = {{C::kId, dot2<C>, C::kPairs}...};
   return kDots;
 }
 
