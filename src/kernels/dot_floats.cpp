@@ -20,13 +20,9 @@ namespace hn = hwy::HWY_NAMESPACE;
 using Floats = hn::CappedTag<float, 16>;
 using V = hn::Vec<Floats>;
 
-// AVX2: one token meets so many rows at a time. Each is a stream that the CPU follows by itself,
-// and four are read a fifth faster than one that is asked for ahead.
-constexpr size_t kStreams = HWY_TARGET == HWY_AVX2 ? 4 : 1;
-constexpr size_t kAhead = 6144;  // bytes; one stream is asked for so long before it is needed
-// Sums of each row and token, so that one need not wait for another; all of them in registers.
-template <size_t kTokens>
-constexpr size_t kParts = HWY_TARGET == HWY_AVX2&& kTokens != 2 ? 2 : 4;
+// Weights are asked for so many bytes before they are needed; from further away Zen 3 reads them a
+// seventh slower.
+constexpr size_t kAhead = HWY_TARGET == HWY_AVX2 ? 1024 : 6144;
 
 HWY_INLINE V load(const float* p) { return hn::LoadU(Floats(), p); }
 HWY_INLINE V load(const hwy::float16_t* p) {
@@ -36,75 +32,56 @@ HWY_INLINE V load(const hwy::bfloat16_t* p) {
   return hn::PromoteTo(Floats(), hn::LoadU(hn::Rebind<hwy::bfloat16_t, Floats>(), p));
 }
 
-template <class T>
-HWY_INLINE void ask_ahead(const T* w, size_t bytes) {
-  const uintptr_t ahead = reinterpret_cast<uintptr_t>(w) + kAhead;  // maybe behind the rows
-  for (size_t i = 0; i < bytes; i += 64) {
-    __builtin_prefetch(reinterpret_cast<const void*>(ahead + i), 0, 2);
-  }
-}
-
-// The product of the last columns, behind zeros.
-template <class T>
-HWY_INLINE float dot_last(const T* w, const float* x, size_t columns) {
-  HWY_ALIGN T last_w[64] = {};
-  HWY_ALIGN float last_x[64] = {};
-  std::memcpy(static_cast<void*>(last_w), w, columns * sizeof(T));
-  std::memcpy(last_x, x, columns * sizeof(float));
+template <class T, size_t kTokens>
+HWY_INLINE void dot_row(const T* w, size_t columns, const float* x, size_t x_stride, float* y,
+                        size_t y_stride) {
   const Floats d;
-  V sum = hn::Zero(d);
-  for (size_t i = 0; i < columns; i += hn::Lanes(d)) {
-    sum = hn::MulAdd(load(last_w + i), load(last_x + i), sum);
-  }
-  return hn::GetLane(hn::SumOfLanes(d, sum));
-}
-
-template <class T, size_t kTokens, size_t kRows>
-HWY_INLINE void dot_together(const T* w, size_t columns, const float* x, size_t x_stride, float* y,
-                             size_t y_stride) {
-  const Floats d;
-  constexpr size_t kSums = kParts<kTokens>;
+  // Sums of each token, so that one need not wait for another; all of them in registers.
+  constexpr size_t kParts = kTokens == 4 && HWY_TARGET == HWY_AVX2 ? 2 : 4;
   const size_t lanes = hn::Lanes(d);
-  V sums[kRows][kTokens][kSums];
-  for (size_t r = 0; r < kRows; ++r) {
-    for (size_t t = 0; t < kTokens; ++t) {
-      for (size_t i = 0; i < kSums; ++i) sums[r][t][i] = hn::Zero(d);
-    }
+  V sums[kTokens][kParts];
+  for (size_t t = 0; t < kTokens; ++t) {
+    for (size_t i = 0; i < kParts; ++i) sums[t][i] = hn::Zero(d);
   }
   size_t c = 0;
-  for (; c + kSums * lanes <= columns; c += kSums * lanes) {
-    if constexpr (kRows == 1) ask_ahead(w + c, kSums * lanes * sizeof(T));
-    for (size_t i = 0; i < kSums; ++i) {
-      for (size_t r = 0; r < kRows; ++r) {
-        const V v = load(w + r * columns + c + i * lanes);
-        for (size_t t = 0; t < kTokens; ++t) {
-          const V u = load(x + t * x_stride + c + i * lanes);
-          sums[r][t][i] = hn::MulAdd(v, u, sums[r][t][i]);
-        }
+  for (; c + kParts * lanes <= columns; c += kParts * lanes) {
+    const uintptr_t ahead = reinterpret_cast<uintptr_t>(w + c) + kAhead;  // maybe behind the rows
+    for (size_t i = 0; i < kParts * lanes * sizeof(T); i += 64) {
+      __builtin_prefetch(reinterpret_cast<const void*>(ahead + i), 0, 2);
+    }
+    for (size_t i = 0; i < kParts; ++i) {
+      const V v = load(w + c + i * lanes);
+      for (size_t t = 0; t < kTokens; ++t) {
+        sums[t][i] = hn::MulAdd(v, load(x + t * x_stride + c + i * lanes), sums[t][i]);
       }
     }
   }
-  for (size_t r = 0; r < kRows; ++r) {
-    for (size_t t = 0; t < kTokens; ++t) {
-      V all = hn::Add(sums[r][t][0], sums[r][t][1]);
-      if constexpr (kSums == 4) all = hn::Add(all, hn::Add(sums[r][t][2], sums[r][t][3]));
-      float sum = hn::GetLane(hn::SumOfLanes(d, all));
-      if (c < columns) sum += dot_last(w + r * columns + c, x + t * x_stride + c, columns - c);
-      y[t * y_stride + r] = sum;
+  for (size_t t = 0; t < kTokens; ++t) {
+    V all = hn::Add(sums[t][0], sums[t][1]);
+    if constexpr (kParts == 4) all = hn::Add(all, hn::Add(sums[t][2], sums[t][3]));
+    float sum = hn::GetLane(hn::SumOfLanes(d, all));
+    if (c < columns) {
+      // The last columns, behind zeros.
+      HWY_ALIGN T last_w[64] = {};
+      HWY_ALIGN float last_x[64] = {};
+      const size_t left = columns - c;
+      std::memcpy(static_cast<void*>(last_w), w + c, left * sizeof(T));
+      std::memcpy(last_x, x + t * x_stride + c, left * sizeof(float));
+      V rest = hn::Zero(d);
+      for (size_t i = 0; i < left; i += lanes) {
+        rest = hn::MulAdd(load(last_w + i), load(last_x + i), rest);
+      }
+      sum += hn::GetLane(hn::SumOfLanes(d, rest));
     }
+    y[t * y_stride] = sum;
   }
 }
 
 template <class T, size_t kTokens>
 void dot_rows(const T* w, size_t rows, size_t columns, const float* x, size_t x_stride, float* y,
               size_t y_stride) {
-  constexpr size_t kRows = kTokens == 1 ? kStreams : 1;
-  size_t r = 0;
-  for (; r + kRows <= rows; r += kRows) {
-    dot_together<T, kTokens, kRows>(w + r * columns, columns, x, x_stride, y + r, y_stride);
-  }
-  for (; r < rows; ++r) {
-    dot_together<T, kTokens, 1>(w + r * columns, columns, x, x_stride, y + r, y_stride);
+  for (size_t r = 0; r < rows; ++r, w += columns) {
+    dot_row<T, kTokens>(w, columns, x, x_stride, y + r, y_stride);
   }
 }
 
