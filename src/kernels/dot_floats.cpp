@@ -32,56 +32,78 @@ HWY_INLINE V load(const hwy::bfloat16_t* p) {
   return hn::PromoteTo(Floats(), hn::LoadU(hn::Rebind<hwy::bfloat16_t, Floats>(), p));
 }
 
-template <class T, size_t kTokens>
-HWY_INLINE void dot_row(const T* w, size_t columns, const float* x, size_t x_stride, float* y,
-                        size_t y_stride) {
+template <class T>
+HWY_INLINE void ask_ahead(const T* w, size_t bytes) {
+  const uintptr_t ahead = reinterpret_cast<uintptr_t>(w) + kAhead;  // maybe behind the rows
+  for (size_t i = 0; i < bytes; i += 64) {
+    __builtin_prefetch(reinterpret_cast<const void*>(ahead + i), 0, 2);
+  }
+}
+
+// The product of the last columns, behind zeros.
+template <class T>
+HWY_INLINE float dot_last(const T* w, const float* x, size_t columns) {
+  HWY_ALIGN T last_w[64] = {};
+  HWY_ALIGN float last_x[64] = {};
+  std::memcpy(static_cast<void*>(last_w), w, columns * sizeof(T));
+  std::memcpy(last_x, x, columns * sizeof(float));
   const Floats d;
-  // Sums of each token, so that one need not wait for another; all of them in registers.
-  constexpr size_t kParts = kTokens == 4 && HWY_TARGET == HWY_AVX2 ? 2 : 4;
-  const size_t lanes = hn::Lanes(d);
-  V sums[kTokens][kParts];
-  for (size_t t = 0; t < kTokens; ++t) {
-    for (size_t i = 0; i < kParts; ++i) sums[t][i] = hn::Zero(d);
+  V sum = hn::Zero(d);
+  for (size_t i = 0; i < columns; i += hn::Lanes(d)) {
+    sum = hn::MulAdd(load(last_w + i), load(last_x + i), sum);
+  }
+  return hn::GetLane(hn::SumOfLanes(d, sum));
+}
+
+// kParts sums of each row and token, so that one need not wait for another; all of them in
+// registers.
+template <class T, size_t kRows, size_t kTokens, size_t kParts>
+HWY_INLINE void dot_together(const T* w, size_t columns, const float* x, size_t x_stride, float* y,
+                             size_t y_stride) {
+  const Floats d;
+  const size_t lanes = hn::Lanes(d), step = kParts * lanes;
+  V sums[kRows][kTokens][kParts];
+  for (auto& row : sums) {
+    for (auto& token : row) {
+      for (V& sum : token) sum = hn::Zero(d);
+    }
   }
   size_t c = 0;
-  for (; c + kParts * lanes <= columns; c += kParts * lanes) {
-    const uintptr_t ahead = reinterpret_cast<uintptr_t>(w + c) + kAhead;  // maybe behind the rows
-    for (size_t i = 0; i < kParts * lanes * sizeof(T); i += 64) {
-      __builtin_prefetch(reinterpret_cast<const void*>(ahead + i), 0, 2);
-    }
+  for (; c + step <= columns; c += step) {
+    for (size_t r = 0; r < kRows; ++r) ask_ahead(w + r * columns + c, step * sizeof(T));
     for (size_t i = 0; i < kParts; ++i) {
-      const V v = load(w + c + i * lanes);
+      V v[kRows];
+      for (size_t r = 0; r < kRows; ++r) v[r] = load(w + r * columns + c + i * lanes);
       for (size_t t = 0; t < kTokens; ++t) {
-        sums[t][i] = hn::MulAdd(v, load(x + t * x_stride + c + i * lanes), sums[t][i]);
+        const V u = load(x + t * x_stride + c + i * lanes);
+        for (size_t r = 0; r < kRows; ++r) sums[r][t][i] = hn::MulAdd(v[r], u, sums[r][t][i]);
       }
     }
   }
-  for (size_t t = 0; t < kTokens; ++t) {
-    V all = hn::Add(sums[t][0], sums[t][1]);
-    if constexpr (kParts == 4) all = hn::Add(all, hn::Add(sums[t][2], sums[t][3]));
-    float sum = hn::GetLane(hn::SumOfLanes(d, all));
-    if (c < columns) {
-      // The last columns, behind zeros.
-      HWY_ALIGN T last_w[64] = {};
-      HWY_ALIGN float last_x[64] = {};
-      const size_t left = columns - c;
-      std::memcpy(static_cast<void*>(last_w), w + c, left * sizeof(T));
-      std::memcpy(last_x, x + t * x_stride + c, left * sizeof(float));
-      V rest = hn::Zero(d);
-      for (size_t i = 0; i < left; i += lanes) {
-        rest = hn::MulAdd(load(last_w + i), load(last_x + i), rest);
-      }
-      sum += hn::GetLane(hn::SumOfLanes(d, rest));
+  for (size_t r = 0; r < kRows; ++r) {
+    for (size_t t = 0; t < kTokens; ++t) {
+      V all = sums[r][t][0];
+      for (size_t i = 1; i < kParts; ++i) all = hn::Add(all, sums[r][t][i]);
+      float sum = hn::GetLane(hn::SumOfLanes(d, all));
+      if (c < columns) sum += dot_last(w + r * columns + c, x + t * x_stride + c, columns - c);
+      y[t * y_stride + r] = sum;
     }
-    y[t * y_stride] = sum;
   }
 }
 
 template <class T, size_t kTokens>
 void dot_rows(const T* w, size_t rows, size_t columns, const float* x, size_t x_stride, float* y,
               size_t y_stride) {
-  for (size_t r = 0; r < rows; ++r, w += columns) {
-    dot_row<T, kTokens>(w, columns, x, x_stride, y + r, y_stride);
+  // With 16 registers, four tokens meet three rows at a time, or reading the tokens would take
+  // longer than multiplying.
+  constexpr bool kTogether = kTokens == 4 && HWY_TARGET == HWY_AVX2;
+  constexpr size_t kRows = kTogether ? 3 : 1, kParts = kTogether ? 1 : 4;
+  size_t r = 0;
+  for (; r + kRows <= rows; r += kRows) {
+    dot_together<T, kRows, kTokens, kParts>(w + r * columns, columns, x, x_stride, y + r, y_stride);
+  }
+  for (; r < rows; ++r) {
+    dot_together<T, 1, kTokens, kParts>(w + r * columns, columns, x, x_stride, y + r, y_stride);
   }
 }
 
