@@ -25,6 +25,9 @@ Result<std::unique_ptr<Executor>> make_executor(const Args& args, Model opened, 
     if (args.kv != "F32") {
       return invalid_argument("--kv {} is for --executor native; torch keeps F32", args.kv);
     }
+    if (args.device.gpu_layers >= 0) {
+      return invalid_argument("--gpu-layers is for --executor native; torch runs whole models");
+    }
     const bool automatic = args.device.device == "auto";
     PARE_ASSIGN_OR_RETURN(Backend* const backend,
                           load_backend(automatic ? "cpu" : args.device.device));
