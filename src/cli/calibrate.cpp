@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "cli/backend_loader.h"
+#include "cli/outputs.h"
 #include "cli/text_input.h"
 #include "cli/verb.h"
 
@@ -17,6 +18,7 @@ struct Args {
 Status calibrate(const Args& args) {
   TerminalProgress progress(args.common.quiet);
   const auto start = std::chrono::steady_clock::now();
+  PARE_RETURN_IF_ERROR(check_output(args.output, {args.model, args.text.text, args.text.chat}));
   ThreadPool pool(args.common.threads);
   PARE_ASSIGN_OR_RETURN(Model opened, open_model(args.model));
   const auto model = std::make_shared<const Model>(std::move(opened));

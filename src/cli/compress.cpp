@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "cli/backend_loader.h"
 #include "cli/device.h"
+#include "cli/outputs.h"
 #include "cli/plan_report.h"
 #include "cli/search_options.h"
 #include "cli/verb.h"
@@ -63,6 +64,11 @@ class Job {
       }
       split_bytes_ = split.bytes;
     }
+    std::vector<std::string> inputs = inputs_of(args_.search, args_.model);
+    inputs.insert(inputs.end(), {args_.plan, args_.eval_text});
+    PARE_RETURN_IF_ERROR(check_output(args_.output, inputs));
+    inputs.push_back(args_.output);
+    PARE_RETURN_IF_ERROR(check_output(args_.report, inputs));
     PARE_ASSIGN_OR_RETURN(Model opened, open_model(args_.model));
     model_ = std::make_shared<const Model>(std::move(opened));
     PARE_ASSIGN_OR_RETURN(backend_, load_backend(args_.search.device));
@@ -133,7 +139,7 @@ class Job {
 
   Status write() {
     Plan& plan = found_.plan;
-    plan.command = fmt::format("pare compress {} --fit {}", args_.model, args_.search.fit);
+    plan.command = command_line();
     PARE_ASSIGN_OR_RETURN(
         const auto encoder,
         backend_->make_encoder(model_, plan, found_.stats, found_.windows, pool_, progress_));

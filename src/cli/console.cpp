@@ -34,6 +34,35 @@ bool is_number(std::string_view text) {
 
 }  // namespace
 
+namespace {
+
+std::string& remembered() {
+  static std::string command;
+  return command;
+}
+
+// As a shell reads it.
+std::string quoted(std::string_view argument) {
+  constexpr std::string_view kPlain =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+      "0123456789_-./:=,@%+";
+  if (!argument.empty() && argument.find_first_not_of(kPlain) == std::string_view::npos) {
+    return std::string(argument);
+  }
+  std::string text = "'";
+  for (char c : argument) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return text + "'";
+}
+
+}  // namespace
+
+void remember_command(int argc, char** argv) {
+  remembered() = "pare";
+  for (int i = 1; i < argc; ++i) remembered() += " " + quoted(argv[i]);
+}
+
+const std::string& command_line() { return remembered(); }
+
 void install_stop_handler() {
   std::signal(SIGINT, on_stop_signal);
   std::signal(SIGTERM, on_stop_signal);

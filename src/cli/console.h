@@ -13,6 +13,10 @@
 
 namespace pare::cli {
 
+// The command as it was given, for what is written by it: quoted for a shell where needed.
+void remember_command(int argc, char** argv);
+const std::string& command_line();
+
 // Makes Ctrl-C (and SIGTERM) ask for a stop instead of killing: work in progress ends at the
 // next safe place. A second one kills.
 void install_stop_handler();

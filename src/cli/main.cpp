@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <string_view>
+#include <system_error>
 
 #include "cli/verb.h"
 #include "kernels/cpu.h"
@@ -89,6 +90,7 @@ int run(int argc, char** argv) {
     return code == 0 ? 0 : 2;
   }
   install_stop_handler();
+  remember_command(argc, argv);
   Status status = check_cpu_choice();
   if (!status.ok()) {
     fmt::print(stderr, "pare: {}\n", status.message());
@@ -102,10 +104,8 @@ int run(int argc, char** argv) {
   for (const auto& [verb, body] : verbs) {
     if (verb->parsed()) status = body();
   }
-  if (!status.ok()) {
-    std::fflush(stdout);
-    fmt::print(stderr, "pare: {}\n", status.message());
-  }
+  if (std::fflush(stdout) != 0 && status.ok()) status = io_error("stdout: cannot write");
+  if (!status.ok()) fmt::print(stderr, "pare: {}\n", status.message());
   return exit_code(status.code());
 }
 
@@ -120,4 +120,11 @@ void add_common(CLI::App& app, Common& common) {
 
 }  // namespace pare::cli
 
-int main(int argc, char** argv) { return pare::cli::run(argc, argv); }
+int main(int argc, char** argv) {
+  try {
+    return pare::cli::run(argc, argv);
+  } catch (const std::system_error& error) {  // of fmt::print
+    std::fprintf(stderr, "pare: %s\n", error.what());
+    return 1;
+  }
+}

@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "cli/backend_loader.h"
+#include "cli/outputs.h"
 #include "cli/plan_report.h"
 #include "cli/search_options.h"
 #include "cli/verb.h"
@@ -21,6 +22,7 @@ struct Args {
 Status make_plan(const Args& args) {
   TerminalProgress progress(args.common.quiet);
   const auto start = std::chrono::steady_clock::now();
+  PARE_RETURN_IF_ERROR(check_output(args.output, inputs_of(args.search, args.model)));
   ThreadPool pool(args.common.threads);
   PARE_ASSIGN_OR_RETURN(Model opened, open_model(args.model));
   const auto model = std::make_shared<const Model>(std::move(opened));
@@ -37,7 +39,7 @@ Status make_plan(const Args& args) {
   search.scratch += fmt::format(".{}.scratch.gguf", getpid());
   PARE_ASSIGN_OR_RETURN(SearchOutcome outcome, search_plan(search, task, model, std::move(windows),
                                                            description, *backend, pool, progress));
-  outcome.plan.command = fmt::format("pare plan {} --fit {}", args.model, args.search.fit);
+  outcome.plan.command = command_line();
   if (!args.output.empty()) {
     PARE_RETURN_IF_ERROR(write_text_atomically(args.output, plan_to_json(outcome.plan)));
   }

@@ -73,7 +73,8 @@ Result<std::vector<Rule>> parse_rules(const PlanOptions& options) {
 
 void add_plan_options(CLI::App& app, PlanOptions& options, bool presets) {
   app.add_option("--tensor-type", options.tensor_types,
-                 "REGEX=TYPE: a type for the tensors whose names match; may be repeated");
+                 "REGEX=TYPE: a type for the tensors whose names match; may be repeated")
+      ->allow_extra_args(false);
   app.add_option("--recipe", options.recipe, "File with one REGEX=TYPE per line (# comments)");
   if (!presets) return;
   app.add_option("--type", options.type, "Preset or type: Q4_K_M, Q8_0, IQ4_XS, F16, ...")

@@ -2,6 +2,7 @@
 
 #include <chrono>
 
+#include "cli/outputs.h"
 #include "cli/plan_options.h"
 #include "cli/plan_report.h"
 #include "cli/verb.h"
@@ -29,6 +30,7 @@ Status quantize(const Args& args) {
   if (!args.split.empty() && (!parse_budget(args.split, &split) || split.bytes == 0)) {
     return invalid_argument("--split-max-size: \"{}\" is not a size", args.split);
   }
+  PARE_RETURN_IF_ERROR(check_output(args.output, {args.model, args.imatrix, args.plan.recipe}));
   PARE_ASSIGN_OR_RETURN(const Model model, open_model(args.model));
   CalibrationStats stats;
   if (!args.imatrix.empty()) {

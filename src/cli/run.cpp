@@ -174,7 +174,8 @@ Run add_run(CLI::App& app) {
   app.add_option("--system", args->system, "System message of the chat");
   app.add_option("-n,--max-tokens", args->generate.max_tokens,
                  "New tokens at most (default: until the context is full)");
-  app.add_option("--stop", args->generate.stop, "Text that ends the answer; may be repeated");
+  app.add_option("--stop", args->generate.stop, "Text that ends the answer; may be repeated")
+      ->allow_extra_args(false);
   app.add_option("--temp", sampler.temperature, "Temperature; 0: the likeliest token")
       ->capture_default_str();
   app.add_option("--top-k", sampler.top_k, "Choose among so many tokens; 0: all")

@@ -12,7 +12,8 @@ void add_search_options(CLI::App& app, SearchOptions& options) {
   app.add_option("--stats", options.stats,
                  "Statistics of pare calibrate (default: measured on the calibration text)");
   app.add_option("--types", options.candidates, "Types to choose from (default: all that pay)")
-      ->delimiter(',');
+      ->delimiter(',')
+      ->allow_extra_args(false);
   add_plan_options(app, options.user, /*presets=*/false);
   add_calibration_text(app, options.calibration);
   add_backend_device(app, options.device);
@@ -22,6 +23,11 @@ void add_search_options(CLI::App& app, SearchOptions& options) {
       ->check(CLI::Range(0, 10));
   app.add_flag("--no-gptq", options.no_gptq,
                "Round to nearest instead of error-compensated rounding: faster, worse");
+}
+
+std::vector<std::string> inputs_of(const SearchOptions& options, const std::string& model) {
+  return {model, options.stats, options.user.recipe, options.calibration.text,
+          options.calibration.chat};
 }
 
 namespace {

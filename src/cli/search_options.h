@@ -23,6 +23,8 @@ struct SearchOptions {
   bool no_gptq = false;
 };
 void add_search_options(CLI::App& app, SearchOptions& options);
+// The files that a search of `model` reads; names may be empty.
+std::vector<std::string> inputs_of(const SearchOptions& options, const std::string& model);
 
 // Everything the search made, for whoever goes on with it.
 struct SearchOutcome {

@@ -73,6 +73,9 @@ Result<TokenWindows> calibration_windows(const CalibrationText& options,
                                          std::shared_ptr<const Model> model, Backend& backend,
                                          ThreadPool& pool, Progress& progress,
                                          std::string* description) {
+  if (const int64_t most = model->desc.hparams.n_context; most > 0 && options.context > most) {
+    return invalid_argument("--ctx {}: the model was made for {} tokens", options.context, most);
+  }
   PARE_ASSIGN_OR_RETURN(const auto tokenizer, model_tokenizer(*model));
   const int32_t bos = tokenizer->adds_bos() ? tokenizer->special().bos : -1;
   if (options.text.empty() && options.chat.empty()) {

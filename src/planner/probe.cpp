@@ -131,6 +131,8 @@ Result<std::vector<TensorCandidates>> list_candidates(const Model& model,
       for (CodecId id : options.codecs) {
         if (codec(id).divides(info.shape.columns())) ids.push_back(id);
       }
+      // Rows that no type divides: as presets do.
+      if (ids.empty() && info.codec == CodecId::kF32) ids = {CodecId::kF16, CodecId::kF32};
     }
     // Others are kept: vectors as F32, as every runtime wants them.
     if (ids.empty()) ids = {info.shape.rank() < 2 ? CodecId::kF32 : info.codec};

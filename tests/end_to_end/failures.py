@@ -168,6 +168,27 @@ class OutputIsInput(Program):
                            code=2)
         self.assertEqual(sha256(source), before)
 
+    def test_whatever_is_read_is_not_written(self):
+        text = self.folder / "notes.txt"
+        text.write_text("Once upon a time there was a text. " * 200)
+        source = self.folder / "source.gguf"
+        self.quantize(source, "--type", "F16")
+        before = sha256(source), sha256(text)
+        fit = [source, "--fit", "1MB", "--text", text]
+        new = self.folder / "new.gguf"
+        for verb, arguments in [
+                ("calibrate", [source, "--text", text, "-o", source]),
+                ("calibrate", [source, "--text", text, "-o", text]),
+                ("plan", [*fit, "-o", source]),
+                ("plan", [*fit, "-o", text]),
+                ("compress", [*fit, "-o", text]),
+                ("compress", [*fit, "-o", new, "--report", source]),
+                ("compress", [*fit, "-o", new, "--report", new]),
+                ("quantize", [source, "--type", "Q8_0", "--imatrix", text, "-o", text])]:
+            self.fails(verb, *arguments, says=["choose another output"], code=2)
+        self.assertEqual((sha256(source), sha256(text)), before)
+        self.assertFalse(new.exists())
+
     def test_a_part_of_the_model_is_refused(self):
         weights = self.model / "model.safetensors"
         before = sha256(weights)
