@@ -5,9 +5,10 @@
 namespace pare::cli {
 
 void add_backend_device(CLI::App& app, std::string& device) {
-  app.add_option("--device", device,
-                 "What runs the model: cpu, cuda or cuda:1, ... (a libtorch that has CUDA); weights "
-                 "are encoded by the CPU")
+  app.add_option(
+         "--device", device,
+         "What runs the model: cpu, cuda or cuda:1, ... (a libtorch that has CUDA); weights "
+         "are encoded by the CPU")
       ->capture_default_str();
 }
 

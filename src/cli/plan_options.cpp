@@ -73,7 +73,7 @@ Result<std::vector<Rule>> parse_rules(const PlanOptions& options) {
 
 void add_plan_options(CLI::App& app, PlanOptions& options, bool presets) {
   app.add_option("--tensor-type", options.tensor_types,
-                 "REGEX=TYPE: a type for the tensors whose names match; may be repeated")
+                 "REGEX=TYPE: a type for the matrices whose names match; may be repeated")
       ->allow_extra_args(false);
   app.add_option("--recipe", options.recipe, "File with one REGEX=TYPE per line (# comments)");
   if (!presets) return;
@@ -90,6 +90,10 @@ Result<std::vector<std::optional<CodecId>>> user_choices(const PlanOptions& opti
   std::vector<std::optional<CodecId>> choices;
   for (const TensorInfo& t : model.tensors->tensors()) {
     std::optional<CodecId> choice;
+    if (t.shape.rank() < 2) {  // vectors stay F32, as every runtime wants them
+      choices.push_back(choice);
+      continue;
+    }
     for (Rule& rule : rules) {
       if (!std::regex_search(t.name, rule.expression)) continue;
       rule.used = true;
@@ -104,7 +108,7 @@ Result<std::vector<std::optional<CodecId>>> user_choices(const PlanOptions& opti
   }
   for (const Rule& rule : rules) {
     if (!rule.used) {
-      return invalid_argument("\"{}\" matches no tensor of {}, or earlier rules match all it does",
+      return invalid_argument("\"{}\" matches no matrix of {}, or earlier rules match all it does",
                               rule.text, model.path);
     }
   }

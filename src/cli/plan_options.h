@@ -27,7 +27,7 @@ void add_plan_options(CLI::App& app, PlanOptions& options, bool presets);
 
 // One type for each tensor of the model (nullopt: not said), by the first expression that
 // matches a part of its name, --tensor-type before --recipe. A bad expression or type, or an
-// expression that matches no tensor, is an error.
+// expression that matches no matrix, is an error.
 Result<std::vector<std::optional<CodecId>>> user_choices(const PlanOptions& options,
                                                          const Model& model);
 

@@ -134,4 +134,16 @@ Status write_stats(const std::string& path, const CalibrationStats& stats) {
   return writer->commit();
 }
 
+Status check_stats(const CalibrationStats& stats, const Model& model) {
+  for (const TensorInfo& info : model.tensors->tensors()) {
+    const TensorStats* found = stats.find(info.name);
+    if (found == nullptr || static_cast<int64_t>(found->in_sum2.size()) == info.shape.columns()) {
+      continue;
+    }
+    return invalid_argument("{}: the statistics have {} columns, the weight {}", info.name,
+                            found->in_sum2.size(), info.shape.columns());
+  }
+  return {};
+}
+
 }  // namespace pare

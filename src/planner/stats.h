@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "model/open.h"
 
 namespace pare {
 
@@ -22,7 +23,8 @@ struct TensorStats {
   // Mean over tokens of the squared gradient of the loss by each output row, the loss being
   // the negative log-likelihood of tokens that the model itself sampled, each token weighted by
   // its share of the input's energy: what an error in the weight's row meets. Without the weights
-  // it would be the diagonal of the Fisher information of the outputs. Empty if it was not measured.
+  // it would be the diagonal of the Fisher information of the outputs. Empty if it was not
+  // measured.
   std::vector<float> out_grad2;
 
   // Mean squared input of each column; empty if no token was seen.
@@ -42,6 +44,8 @@ struct CalibrationStats {
 
 // Both name the file in errors. Reading accepts files of llama.cpp's imatrix tool.
 Result<CalibrationStats> read_stats(const std::string& path);
+// kInvalidArgument: statistics of one of the model's tensors are of another width.
+Status check_stats(const CalibrationStats& stats, const Model& model);
 Status write_stats(const std::string& path, const CalibrationStats& stats);
 
 }  // namespace pare

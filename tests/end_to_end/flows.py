@@ -79,7 +79,8 @@ class QuantizeAndBack(Program):
         self.assertEqual(types["blk.1.ffn_down.weight"], "Q6_K")
         self.assertEqual(types["blk.1.attn_v.weight"], "Q5_K")
         self.assertEqual(types["blk.1.ffn_up.weight"], "Q4_K")
-        for wrong, says in ((r"nothing_here=Q8_0", "matches no tensor"),
+        for wrong, says in ((r"nothing_here=Q8_0", "matches no matrix"),
+                            (r"norm=Q8_0", "matches no matrix"),
                             ("ffn_down=Q9", "no type"), ("ffn_(=Q8_0", "regular expression")):
             self.fails("quantize", self.model, "-o", self.folder / "no.gguf", "--type", "Q4_K_M",
                        "--tensor-type", wrong, says=[says], code=2,
