@@ -139,6 +139,18 @@ inline at::Tensor& copy(at::Tensor& self, const at::Tensor& from, bool) {
   return self;
 }
 
+// What `made` makes of each tensor of a value.
+template <class Made>
+void replace(c10::IValue& value, const Made& made) {
+  if (value.isTensor()) {
+    value = made(value.toTensor());
+  } else if (value.isTensorList()) {
+    std::vector<at::Tensor> list;
+    for (const at::Tensor& t : value.toTensorVector()) list.push_back(made(t));
+    value = std::move(list);
+  }
+}
+
 // Any other operation: by the CPU, on the memory behind.
 inline void compute(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
   const at::AutoDispatchBelowAutograd below;
@@ -157,12 +169,8 @@ inline void compute(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
   const size_t begin = stack->size() - arguments;
   for (size_t i = begin; i < stack->size(); ++i) {
     c10::IValue& value = (*stack)[i];
-    if (value.isTensor()) {
-      value = bring(value.toTensor());
-    } else if (value.isTensorList()) {
-      std::vector<at::Tensor> list;
-      for (const at::Tensor& t : value.toTensorVector()) list.push_back(bring(t));
-      value = std::move(list);
+    if (value.isTensor() || value.isTensorList()) {
+      replace(value, bring);
     } else if (value.isDevice()) {
       value = c10::IValue(at::Device(at::kCPU));
     }
@@ -186,14 +194,7 @@ inline void compute(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
     return far_of(t);
   };
   for (size_t i = stack->size() - op.schema().returns().size(); i < stack->size(); ++i) {
-    c10::IValue& value = (*stack)[i];
-    if (value.isTensor()) {
-      value = send(value.toTensor());
-    } else if (value.isTensorList()) {
-      std::vector<at::Tensor> list;
-      for (const at::Tensor& t : value.toTensorVector()) list.push_back(send(t));
-      value = std::move(list);
-    }
+    replace((*stack)[i], send);
   }
 }
 
