@@ -70,7 +70,7 @@ HWY_INLINE void dot_together(const T* w, size_t columns, const float* x, size_t 
   }
   size_t c = 0;
   for (; c + step <= columns; c += step) {
-    for (size_t r = 0; r < kRows; ++r) ask_ahead(w + r * columns + c, step * sizeof(T));
+    if constexpr (kRows == 1) ask_ahead(w + c, step * sizeof(T));
     for (size_t i = 0; i < kParts; ++i) {
       V v[kRows];
       for (size_t r = 0; r < kRows; ++r) v[r] = load(w + r * columns + c + i * lanes);
