@@ -129,8 +129,7 @@ class Job {
     found_.windows = std::move(windows);
     found_.description = std::move(description);
     if (!args_.search.stats.empty()) {
-      PARE_ASSIGN_OR_RETURN(found_.stats, read_stats(args_.search.stats));
-      PARE_RETURN_IF_ERROR(check_stats(found_.stats, *model_).with_context(args_.search.stats));
+      PARE_ASSIGN_OR_RETURN(found_.stats, read_stats(args_.search.stats, *model_));
     } else {
       PARE_ASSIGN_OR_RETURN(found_.stats,
                             backend_->calibrate(model_, found_.windows, true, pool_, progress_));

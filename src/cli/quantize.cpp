@@ -34,8 +34,7 @@ Status quantize(const Args& args) {
   PARE_ASSIGN_OR_RETURN(const Model model, open_model(args.model));
   CalibrationStats stats;
   if (!args.imatrix.empty()) {
-    PARE_ASSIGN_OR_RETURN(stats, read_stats(args.imatrix));
-    PARE_RETURN_IF_ERROR(check_stats(stats, model).with_context(args.imatrix));
+    PARE_ASSIGN_OR_RETURN(stats, read_stats(args.imatrix, model));
   }
   PARE_ASSIGN_OR_RETURN(Plan plan, preset_plan(model, args.plan, !args.imatrix.empty(), progress));
   if (args.dry_run) {

@@ -80,8 +80,7 @@ Result<SearchOutcome> search_plan(const SearchOptions& options, const SearchTask
     PARE_ASSIGN_OR_RETURN(out.stats, backend.calibrate(model, out.windows, true, pool, progress));
     out.stats.dataset = out.description;
   } else {
-    PARE_ASSIGN_OR_RETURN(out.stats, read_stats(options.stats));
-    PARE_RETURN_IF_ERROR(check_stats(out.stats, *model).with_context(options.stats));
+    PARE_ASSIGN_OR_RETURN(out.stats, read_stats(options.stats, *model));
   }
   PARE_ASSIGN_OR_RETURN(out.table, probe_candidates(*model, out.stats, task.probe, pool, progress));
   PARE_ASSIGN_OR_RETURN(out.plan, solve_plan(*model, out.table, task.budget, {}));

@@ -134,16 +134,17 @@ Status write_stats(const std::string& path, const CalibrationStats& stats) {
   return writer->commit();
 }
 
-Status check_stats(const CalibrationStats& stats, const Model& model) {
+Result<CalibrationStats> read_stats(const std::string& path, const Model& model) {
+  PARE_ASSIGN_OR_RETURN(CalibrationStats stats, read_stats(path));
   for (const TensorInfo& info : model.tensors->tensors()) {
     const TensorStats* found = stats.find(info.name);
     if (found == nullptr || static_cast<int64_t>(found->in_sum2.size()) == info.shape.columns()) {
       continue;
     }
-    return invalid_argument("{}: the statistics have {} columns, the weight {}", info.name,
-                            found->in_sum2.size(), info.shape.columns());
+    return invalid_argument("{}: {}: the statistics have {} columns, the weight {}", path,
+                            info.name, found->in_sum2.size(), info.shape.columns());
   }
-  return {};
+  return stats;
 }
 
 }  // namespace pare

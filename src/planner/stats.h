@@ -45,7 +45,7 @@ struct CalibrationStats {
 // Both name the file in errors. Reading accepts files of llama.cpp's imatrix tool.
 Result<CalibrationStats> read_stats(const std::string& path);
 // kInvalidArgument: statistics of one of the model's tensors are of another width.
-Status check_stats(const CalibrationStats& stats, const Model& model);
+Result<CalibrationStats> read_stats(const std::string& path, const Model& model);
 Status write_stats(const std::string& path, const CalibrationStats& stats);
 
 }  // namespace pare
