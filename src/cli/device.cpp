@@ -2,8 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
-
+#include "base/device_name.h"
 #include "base/shared_library.h"
 
 namespace pare::cli {
@@ -17,16 +16,6 @@ Result<const Accelerator*> load_accelerator() {
 
 // Whether a driver is installed; without one the library need not be looked for.
 bool has_driver() { return load_library("libcuda.so.1", "cuInit", PARE_LIBDIR).ok(); }
-
-// "cuda" and "cuda:1"; -1: neither.
-int device_index(const std::string& name) {
-  if (name == "cuda") return 0;
-  int index = -1;
-  if (!name.starts_with("cuda:")) return -1;
-  const char* end = name.data() + name.size();
-  const auto parsed = std::from_chars(name.data() + 5, end, index);
-  return parsed.ec == std::errc() && parsed.ptr == end ? index : -1;
-}
 
 Status no_library(const Status& why) {
   if (why.code() != StatusCode::kUnsupported) return why;
@@ -59,7 +48,7 @@ Result<std::shared_ptr<const DeviceModel>> load_on_device(std::shared_ptr<const 
                                                           int64_t context, CodecId kv, bool quiet) {
   const std::shared_ptr<const DeviceModel> none;
   const bool automatic = choice.device == "auto";
-  const int index = automatic ? 0 : device_index(choice.device);
+  const int index = automatic ? 0 : cuda_index(choice.device);
   if (choice.device == "cpu") return none;
   if (index < 0) {
     return invalid_argument("--device: \"{}\" is none of cpu, cuda, cuda:N and auto",

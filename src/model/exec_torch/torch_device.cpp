@@ -3,20 +3,14 @@
 #include <torch/cuda.h>
 #include <torch/version.h>
 
-#include <charconv>
-
+#include "base/device_name.h"
 #include "base/shared_library.h"
 
 namespace pare {
 
 Result<torch::Device> find_torch_device(const std::string& name) {
   if (name == "cpu") return torch::Device(torch::kCPU);
-  int index = name == "cuda" ? 0 : -1;
-  if (name.starts_with("cuda:")) {
-    const char* end = name.data() + name.size();
-    const auto parsed = std::from_chars(name.data() + 5, end, index);
-    if (parsed.ec != std::errc() || parsed.ptr != end) index = -1;
-  }
+  const int index = cuda_index(name);
   if (index < 0) {
     return invalid_argument("--device: \"{}\" is none of cpu, cuda and cuda:N", name);
   }
