@@ -21,7 +21,8 @@ torch::Tensor sample_rows(const torch::Tensor& probabilities, Rng& rng) {
   torch::Tensor targets = torch::empty({probabilities.size(0), 1}, torch::kFloat64);
   double* t = targets.data_ptr<double>();
   for (int64_t i = 0; i < probabilities.size(0); ++i) t[i] = rng.uniform();
-  return torch::searchsorted(cumulative, to_device(targets, cumulative.device()) * cumulative.slice(1, -1))
+  return torch::searchsorted(cumulative,
+                             to_device(targets, cumulative.device()) * cumulative.slice(1, -1))
       .clamp_max(probabilities.size(1) - 1)
       .squeeze(1);
 }
@@ -83,8 +84,8 @@ class StatsCollector {
   Status forward(int block, Streams& streams) {
     LaneSums sums;
     const auto sites = first_readers(model_.desc(), block);
-    PARE_RETURN_IF_ERROR(
-        for_each_window(model_, windows_.size(), pool_, progress_, [&](size_t w, int lane) -> Status {
+    PARE_RETURN_IF_ERROR(for_each_window(
+        model_, windows_.size(), pool_, progress_, [&](size_t w, int lane) -> Status {
           torch::NoGradGuard no_grad;
           const TorchHooks hooks = input_hooks(sites, sums, lane);
           PARE_ASSIGN_OR_RETURN(streams[w], model_.block(block, streams[w], &hooks));
@@ -128,8 +129,8 @@ class StatsCollector {
     LaneSums sums, gradients;
     const auto sites = first_readers(model_.desc(), -1);
     gradients_.resize(windows_.size());
-    PARE_RETURN_IF_ERROR(
-        for_each_window(model_, windows_.size(), pool_, progress_, [&](size_t w, int lane) -> Status {
+    PARE_RETURN_IF_ERROR(for_each_window(
+        model_, windows_.size(), pool_, progress_, [&](size_t w, int lane) -> Status {
           torch::AutoGradMode grad(followed(w));
           TorchHooks hooks = input_hooks(sites, sums, lane);
           auto on_input = std::move(hooks.on_linear);
@@ -194,8 +195,8 @@ class StatsCollector {
 
   Status backward(int block, Streams& inputs) {
     LaneSums gradients;
-    PARE_RETURN_IF_ERROR(
-        for_each_window(model_, windows_.size(), pool_, progress_, [&](size_t w, int lane) -> Status {
+    PARE_RETURN_IF_ERROR(for_each_window(
+        model_, windows_.size(), pool_, progress_, [&](size_t w, int lane) -> Status {
           if (!followed(w)) return {};
           torch::AutoGradMode grad(true);
           TorchHooks hooks;

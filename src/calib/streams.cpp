@@ -40,8 +40,7 @@ std::map<int32_t, int32_t> first_readers(const ModelDesc& desc, int block) {
 }
 
 Status for_each_window(const TorchModel& model, size_t windows, ThreadPool& pool,
-                       Progress& progress,
-                       const std::function<Status(size_t, int)>& body) {
+                       Progress& progress, const std::function<Status(size_t, int)>& body) {
   std::mutex mutex;
   Status first_error;
   const size_t lanes = model.device().is_cpu() ? kCalibrationLanes : 1;

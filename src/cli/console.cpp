@@ -32,10 +32,6 @@ bool is_number(std::string_view text) {
          text.find_first_not_of("0123456789.,+-±%e× ") == std::string_view::npos;
 }
 
-}  // namespace
-
-namespace {
-
 std::string& remembered() {
   static std::string command;
   return command;

@@ -38,9 +38,10 @@ struct SpanScales {
 // and load(first block, out), which reads no byte but those of 256 columns. It sets the scales that
 // are `out`'s base, calls out->ready(), and then out->put(j, levels) for each of eight registers of
 // 32 columns, for kMagnitude* with bytes of 1 and -1 as well. So levels are used up as they come:
-// more of them than there are registers would be stored and loaded again. With kPairs (of nibbles) it
-// calls out->put_pair(p, low, high) for each pair of 32 columns instead: the first 16 of both, then
-// the last 16 of both, as they lie in 32 bytes. Their products are added before they are scaled.
+// more of them than there are registers would be stored and loaded again. With kPairs (of nibbles)
+// it calls out->put_pair(p, low, high) for each pair of 32 columns instead: the first 16 of both,
+// then the last 16 of both, as they lie in 32 bytes. Their products are added before they are
+// scaled.
 
 PARE_INLINE __m256i splat2(int byte) { return _mm256_set1_epi8(static_cast<char>(byte)); }
 

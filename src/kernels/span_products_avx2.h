@@ -130,8 +130,10 @@ class Sums2 : public SpanScales {
     for (int t = 0; t < kTokens; ++t) {
       const auto* x = reinterpret_cast<const uint8_t*>(x_.q) + at(t) + 64 * p;
       __m256i q[2] = {load32(x), load32(x + 32)};
-      if constexpr (kSigned)
-        q[0] = _mm256_sign_epi8(q[0], low), q[1] = _mm256_sign_epi8(q[1], high);
+      if constexpr (kSigned) {
+        q[0] = _mm256_sign_epi8(q[0], low);
+        q[1] = _mm256_sign_epi8(q[1], high);
+      }
       const __m256i a = _mm256_maddubs_epi16(magnitudes[0], q[0]);
       const __m256i b = _mm256_maddubs_epi16(magnitudes[1], q[1]);
       // Unsigned levels here are at most 31, so that sums of four products fit 16 bits.

@@ -239,9 +239,9 @@ TEST_F(SearchTest, RefiningKeepsTheBudgetAndDoesNotSpoilThePlan) {
   const Plan plan = plan_of(found, 0.4);
   ThreadPool pool(2);
   const std::string scratch = (directory_ / "scratch.gguf").string();
-  auto refined = refine_plan(model_, plan, table_, found, windows_,
-                             {.windows = 4, .scratch = scratch}, {.threads = 1}, pool,
-                             Progress::silent());
+  auto refined =
+      refine_plan(model_, plan, table_, found, windows_, {.windows = 4, .scratch = scratch},
+                  {.threads = 1}, pool, Progress::silent());
   ASSERT_TRUE(refined.ok()) << refined.status().message();
   EXPECT_LE(refined->file_bytes, plan.budget_bytes);
   EXPECT_EQ(refined->tensors.size(), plan.tensors.size());
