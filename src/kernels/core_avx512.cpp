@@ -170,6 +170,12 @@ PARE_INLINE void end_sums(const Core::Output& out, const __m512* sums) {
   }
 }
 
+PARE_INLINE int32_t word(const int8_t* q) {
+  int32_t bits;
+  std::memcpy(&bits, q, sizeof bits);
+  return bits;
+}
+
 // Adds the products of kCount / 4 words of levels to integers that begin with `start`.
 template <int kCount, int kWords>
 PARE_INLINE void multiply(const uint8_t* level, const int8_t* q, const int32_t* start,
@@ -181,9 +187,8 @@ PARE_INLINE void multiply(const uint8_t* level, const int8_t* q, const int32_t* 
     const __m512i w = _mm512_load_si512(level + 64 * k);
 #pragma GCC unroll 12
     for (int t = 0; t < kCount; ++t) {
-      int32_t word;
-      std::memcpy(&word, q + 4 * (kTokens * k + t), sizeof word);
-      dots[t] = _mm512_dpbusd_epi32(dots[t], w, _mm512_set1_epi32(word));
+      const int32_t x = word(q + 4 * (kTokens * k + t));
+      dots[t] = _mm512_dpbusd_epi32(dots[t], w, _mm512_set1_epi32(x));
     }
   }
 }
@@ -287,6 +292,54 @@ Core::Many choose_many(const PlanarForm& form) {
 
 // --- float weights ---
 
+void interleave_wide(const WidePiece* rows, int64_t columns, const Panel& out) {
+  transpose_words(rows->level, sizeof(WidePiece), columns / 2, out.level);
+  transpose_words(rows->scale, sizeof(WidePiece), columns / 32, out.scale);
+}
+
+// Words of two 16-bit integers take the place of words of four bytes.
+template <int kCount>
+PARE_INLINE void many_wide_block(const Panel& panel, int64_t columns, const QuantizedTile& x,
+                                 const Core::Output& out) {
+  __m512 sums[kCount];
+  begin_sums<kCount>(out, sums);
+  const uint8_t* level = panel.level;
+  const float* scale = panel.scale;
+  const int8_t* q = x.q;
+  const float* x_scale = x.scale;
+  for (int64_t c = 0; c < columns; c += 32, scale += kRows, x_scale += kTokens) {
+    __m512i dots[kCount];
+#pragma GCC unroll 12
+    for (int t = 0; t < kCount; ++t) dots[t] = _mm512_setzero_si512();
+#pragma GCC unroll 16
+    for (int k = 0; k < 16; ++k, level += 64, q += 4 * kTokens) {
+      const __m512i w = _mm512_load_si512(level);
+#pragma GCC unroll 12
+      for (int t = 0; t < kCount; ++t) {
+        dots[t] = _mm512_dpwssd_epi32(dots[t], w, _mm512_set1_epi32(word(q + 4 * t)));
+      }
+    }
+    const __m512 s = _mm512_load_ps(scale);
+#pragma GCC unroll 12
+    for (int t = 0; t < kCount; ++t) {
+      const __m512 product = _mm512_mul_ps(_mm512_cvtepi32_ps(dots[t]), s);
+      sums[t] = _mm512_fmadd_ps(product, _mm512_set1_ps(x_scale[t]), sums[t]);
+    }
+  }
+  end_sums<kCount>(out, sums);
+}
+
+void many_wide(const Panel& panel, int64_t columns, const QuantizedTile& x, int64_t tokens,
+               const Core::Output& out) {
+  if (tokens == kTokens) return many_wide_block<kTokens>(panel, columns, x, out);
+  int64_t t = 0;
+  const auto from = [&] { return QuantizedTile{x.q + 4 * t, x.scale + t, nullptr, nullptr}; };
+  for (; t + 4 <= tokens; t += 4) {
+    many_wide_block<4>(panel, columns, from(), advanced(out, t));
+  }
+  for (; t < tokens; ++t) many_wide_block<1>(panel, columns, from(), advanced(out, t));
+}
+
 void interleave_floats(const float* rows, int64_t row_stride, int64_t columns, float* out) {
   transpose_words(rows, 4 * row_stride, columns, out);
 }
@@ -334,7 +387,9 @@ const Core& avx512_core() {
                             .interleave = interleave,
                             .many = choose_many,
                             .interleave_floats = interleave_floats,
-                            .many_floats = many_floats};
+                            .many_floats = many_floats,
+                            .interleave_wide = interleave_wide,
+                            .many_wide = many_wide};
   return core;
 }
 
