@@ -109,41 +109,43 @@ const float* Activations::float_tiles(const Core& core, ThreadPool& pool) {
 
 Bf16Tiles Activations::Bf16View::at(int64_t token, int64_t tokens, int64_t column) const {
   Bf16Tiles tiles = all_;
-  tiles.x += token / Bf16Core::kTokens * tiles.tile_stride + column * Bf16Core::kTokens;
+  tiles.x += Bf16Layout::tile(token / Bf16Core::kTokens, tiles.pair_stride) +
+             column / Bf16Core::kColumns * Bf16Layout::kStep;
   tiles.tokens = tokens;
+  tiles.more = token + tokens < all_.tokens;
   return tiles;
 }
 
 Activations::Bf16View Activations::bf16_tiles(const Bf16Core& core, int parts, ThreadPool& pool) {
   constexpr int64_t kTokens = Bf16Core::kTokens, kColumns = Bf16Core::kColumns;
   const int64_t columns = (rows_.columns + kColumns - 1) / kColumns * kColumns;
-  const int64_t count = rows_.tiles(kTokens), tile_stride = kTokens * columns;
-  const int64_t part_stride = count * tile_stride;
+  const int64_t count = rows_.tiles(2 * kTokens) * 2, tile_size = kTokens * columns;
+  const int64_t pair_stride = Bf16Layout::pair_stride(columns), part_stride = count * tile_size;
   uint16_t* all = tile_bf16_.reserve(size(parts * part_stride));
   if (bf16_parts_ < parts) {
     for_each(pool, count, [&](size_t index) {
       const auto tile = static_cast<int64_t>(index);
       thread_local AlignedBuffer<uint16_t> buffer;
-      uint16_t* rows = buffer.reserve(size(parts * tile_stride));
+      uint16_t* rows = buffer.reserve(size(parts * tile_size));
       for (int64_t i = 0; i < kTokens; ++i) {
         uint16_t* out = rows + i * columns;
         if (const int64_t t = tile * kTokens + i; t < tokens()) {
-          core.from_floats(row(t), rows_.columns, parts, out, kColumns, tile_stride);
+          core.from_floats(row(t), rows_.columns, parts, out, kColumns, tile_size);
         } else {
           for (int p = 0; p < parts; ++p) {
-            std::fill_n(out + p * tile_stride, columns, uint16_t{0});
+            std::fill_n(out + p * tile_size, columns, uint16_t{0});
           }
         }
       }
       for (int p = 0; p < parts; ++p) {
-        core.interleave(rows + p * tile_stride, columns, columns,
-                        all + p * part_stride + tile * tile_stride);
+        core.interleave(rows + p * tile_size, columns, columns,
+                        all + p * part_stride + Bf16Layout::tile(tile, pair_stride));
       }
     });
     bf16_parts_ = parts;
   }
   Bf16View view;
-  view.all_ = {all, tokens(), tile_stride, part_stride, parts};
+  view.all_ = {all, tokens(), pair_stride, part_stride, parts};
   return view;
 }
 

@@ -40,8 +40,7 @@ class Activations {
   // Tiles of floats: [tiles][columns][core.tile_tokens].
   const float* float_tiles(const Core& core, ThreadPool& pool);
 
-  // In bfloat16 of one part or two, from any multiple of Bf16Core::kTokens tokens and kColumns
-  // columns.
+  // In bfloat16 of one part or more, from any multiple of 32 tokens and columns.
   class Bf16View {
    public:
     Bf16Tiles at(int64_t token, int64_t tokens, int64_t column) const;

@@ -3,10 +3,14 @@
 
 #include <cstddef>
 #include <memory>
-#include <new>
 #include <type_traits>
 
 namespace pare {
+
+// At least `bytes` bytes, aligned to 64, on huge pages where they fill one and the system has them.
+// Throws std::bad_alloc.
+void* allocate_aligned(size_t bytes);
+void free_aligned(void* p);
 
 template <class T>
 class AlignedBuffer {
@@ -16,7 +20,8 @@ class AlignedBuffer {
   // At least `size` elements of unspecified value.
   T* reserve(size_t size) {
     if (size > size_) {
-      data_.reset(static_cast<T*>(::operator new(size * sizeof(T), kAlign)));
+      data_.reset();
+      data_.reset(static_cast<T*>(allocate_aligned(size * sizeof(T))));
       size_ = size;
     }
     return data_.get();
@@ -24,9 +29,8 @@ class AlignedBuffer {
   T* data() const { return data_.get(); }
 
  private:
-  static constexpr std::align_val_t kAlign{64};
   struct Free {
-    void operator()(T* p) const { ::operator delete(p, kAlign); }
+    void operator()(T* p) const { free_aligned(p); }
   };
   std::unique_ptr<T, Free> data_;
   size_t size_ = 0;

@@ -29,7 +29,7 @@ namespace {
 
 constexpr int64_t kRows = Bf16Core::kRows, kTokens = Bf16Core::kTokens;
 constexpr int64_t kColumns = Bf16Core::kColumns;
-constexpr int64_t kTile = 16 * kColumns;  // numbers
+constexpr int64_t kTile = Bf16Layout::kTile, kStep = Bf16Layout::kStep;
 constexpr int64_t kSums = kRows * kTokens;
 
 // --- making bfloat16 ---
@@ -92,7 +92,7 @@ void from_floats(const float* in, int64_t columns, int parts, uint16_t* out, int
 }
 
 void interleave(const uint16_t* rows, int64_t stride, int64_t columns, uint16_t* out) {
-  for (int64_t c = 0; c < columns; c += kColumns, out += kTile) {
+  for (int64_t c = 0; c < columns; c += kColumns, out += kStep) {
     __m512i pairs[16];
     transpose(reinterpret_cast<const uint32_t*>(rows + c), stride / 2, pairs);
 #pragma GCC unroll 16
@@ -107,13 +107,16 @@ PARE_INLINE __m512i rounded(__m512 x) {
 
 void interleave_columns(const float* x, int64_t stride, int64_t columns, int parts, uint16_t* out,
                         int64_t part_stride) {
-  for (int64_t c = 0; c < columns; c += 2, out += 32) {
-    __m512 a = _mm512_loadu_ps(x + c * stride), b = _mm512_loadu_ps(x + (c + 1) * stride);
-    for (int part = 0; part < parts; ++part) {
-      const __m512i of_a = rounded(a), of_b = _mm512_slli_epi32(rounded(b), 16);
-      _mm512_storeu_si512(out + part * part_stride, _mm512_or_si512(of_a, of_b));
-      a = _mm512_sub_ps(a, _mm512_castsi512_ps(_mm512_slli_epi32(of_a, 16)));
-      b = _mm512_sub_ps(b, _mm512_castsi512_ps(of_b));
+  for (int64_t begin = 0; begin < columns; begin += kColumns, out += kStep) {
+    uint16_t* to = out;
+    for (int64_t c = begin; c < begin + kColumns; c += 2, to += 32) {
+      __m512 a = _mm512_loadu_ps(x + c * stride), b = _mm512_loadu_ps(x + (c + 1) * stride);
+      for (int part = 0; part < parts; ++part) {
+        const __m512i of_a = rounded(a), of_b = _mm512_slli_epi32(rounded(b), 16);
+        _mm512_storeu_si512(to + part * part_stride, _mm512_or_si512(of_a, of_b));
+        a = _mm512_sub_ps(a, _mm512_castsi512_ps(_mm512_slli_epi32(of_a, 16)));
+        b = _mm512_sub_ps(b, _mm512_castsi512_ps(of_b));
+      }
     }
   }
 }
@@ -148,10 +151,14 @@ class Tiles {
 // them do not know to touch memory.
 PARE_INLINE void fence() { __asm__ volatile("" ::: "memory"); }
 
-// kR tiles of rows by kT of tokens. sums of a token tile are `sums_stride` apart.
+// Lines of the tokens that come next, asked for with each 32 columns of a pair of row tiles.
+constexpr int64_t kLinesAhead = 4;
+
+// kR tiles of rows by kT of tokens. sums of a token tile are `sums_stride` apart. `ahead`: how much
+// further on lies what is to be asked for, or 0.
 template <int kR, int kT>
 PARE_INLINE void block(const Bf16Panel& w, const Bf16Tiles& x, int64_t columns, bool first,
-                       float* sums, int64_t sums_stride) {
+                       float* sums, int64_t sums_stride, int64_t ahead) {
   fence();
   if (first) {
     _tile_zero(0);
@@ -164,24 +171,28 @@ PARE_INLINE void block(const Bf16Panel& w, const Bf16Tiles& x, int64_t columns, 
     if constexpr (kR == 2) _tile_loadd(2, sums + kSums, 64);
     if constexpr (kR == 2 && kT == 2) _tile_loadd(3, sums + sums_stride + kSums, 64);
   }
-  for (int part_w = 0; part_w < w.parts; ++part_w) {
-    const int end_x = std::min(x.parts, std::max(w.parts, x.parts) - part_w);
-    for (int part_x = 0; part_x < end_x; ++part_x) {
-      const uint16_t* from = w.w + part_w * w.part_stride;
-      const uint16_t* with = x.x + part_x * x.part_stride;
-      for (int64_t c = 0; c < columns; c += kColumns, from += kTile, with += kTile) {
-        _tile_loadd(4, from, 64);
-        _tile_loadd(6, with, 64);
+  const uint16_t* from = w.w;
+  const uint16_t* with = x.x;
+  for (int64_t c = 0; c < columns; c += kColumns, from += kStep, with += kStep) {
+    for (int part_w = 0; part_w < w.parts; ++part_w) {
+      const uint16_t* const from_part = from + part_w * w.part_stride;
+      _tile_stream_loadd(4, from_part, 64);
+      if constexpr (kR == 2) _tile_stream_loadd(5, from_part + kTile, 64);
+      const int end_x = std::min(x.parts, std::max(w.parts, x.parts) - part_w);
+      for (int part_x = 0; part_x < end_x; ++part_x) {
+        const uint16_t* const with_part = with + part_x * x.part_stride;
+        _tile_loadd(6, with_part, 64);
         _tile_dpbf16ps(0, 4, 6);
         if constexpr (kT == 2) {
-          _tile_loadd(7, with + x.tile_stride, 64);
+          _tile_loadd(7, with_part + kTile, 64);
           _tile_dpbf16ps(1, 4, 7);
         }
-        if constexpr (kR == 2) {
-          _tile_loadd(5, from + w.tile_stride, 64);
-          _tile_dpbf16ps(2, 5, 6);
-        }
+        if constexpr (kR == 2) _tile_dpbf16ps(2, 5, 6);
         if constexpr (kR == 2 && kT == 2) _tile_dpbf16ps(3, 5, 7);
+        if (part_w != 0 || ahead == 0) continue;
+        for (int64_t i = 0; i < kLinesAhead; ++i) {
+          _mm_prefetch(with_part + ahead + 32 * i, _MM_HINT_T1);
+        }
       }
     }
   }
@@ -192,25 +203,37 @@ PARE_INLINE void block(const Bf16Panel& w, const Bf16Tiles& x, int64_t columns, 
   fence();
 }
 
+// Of all parts of activations, half the first-level cache, where 32 tokens stay while the rows
+// pass: weights are read by instructions that leave nothing there.
+constexpr int64_t kColumnsAtOnce = 512;
+
 void multiply(const Bf16Panel& w, const Bf16Tiles& x, int64_t columns, bool first, float* sums) {
   const Tiles tiles;
   const int64_t row_tiles = (w.rows + kRows - 1) / kRows;
   const int64_t token_tiles = (x.tokens + kTokens - 1) / kTokens;
   const int64_t sums_stride = row_tiles * kSums;
+  const int64_t at_once = kColumnsAtOnce / x.parts / kColumns * kColumns;
   for (int64_t t = 0; t < token_tiles; t += 2) {
-    Bf16Tiles with = x;
-    with.x += t * x.tile_stride;
     const bool two_tokens = t + 1 < token_tiles;
-    for (int64_t r = 0; r < row_tiles; r += 2) {
-      Bf16Panel from = w;
-      from.w += r * w.tile_stride;
-      float* out = sums + t * sums_stride + r * kSums;
-      if (r + 1 < row_tiles) {
-        two_tokens ? block<2, 2>(from, with, columns, first, out, sums_stride)
-                   : block<2, 1>(from, with, columns, first, out, sums_stride);
-      } else {
-        two_tokens ? block<1, 2>(from, with, columns, first, out, sums_stride)
-                   : block<1, 1>(from, with, columns, first, out, sums_stride);
+    for (int64_t c = 0; c < columns; c += at_once) {
+      const int64_t n = std::min(at_once, columns - c);
+      const bool start = first && c == 0;
+      Bf16Tiles with = x;
+      with.x += Bf16Layout::tile(t, x.pair_stride) + c / kColumns * kStep;
+      for (int64_t r = 0; r < row_tiles; r += 2) {
+        Bf16Panel from = w;
+        from.w += Bf16Layout::tile(r, w.pair_stride) + c / kColumns * kStep;
+        // Each pair of row tiles asks for its share of the next tokens.
+        const int64_t share = r / 2 * kLinesAhead * 32;
+        const int64_t ahead = x.more && share < kStep ? x.pair_stride + share : 0;
+        float* out = sums + t * sums_stride + r * kSums;
+        if (r + 1 < row_tiles) {
+          two_tokens ? block<2, 2>(from, with, n, start, out, sums_stride, ahead)
+                     : block<2, 1>(from, with, n, start, out, sums_stride, ahead);
+        } else {
+          two_tokens ? block<1, 2>(from, with, n, start, out, sums_stride, ahead)
+                     : block<1, 1>(from, with, n, start, out, sums_stride, ahead);
+        }
       }
     }
   }

@@ -13,24 +13,38 @@
 
 namespace pare {
 
-// Weights: w[columns / 32][16 rows][32] of each 16 rows of a block of columns, `tile_stride`
-// numbers apart. Rows that are not there are read, and may be anything.
-struct Bf16Panel {
-  const uint16_t* w;
-  int64_t rows, tile_stride, part_stride;
-  int parts;
-
-  // Where a row begins, its next 32 columns kStep numbers further on.
-  static constexpr int64_t kStep = 16 * 32;
-  static int64_t row(int64_t r, int64_t tile_stride) { return r / 16 * tile_stride + r % 16 * 32; }
+// Tiles are 16 rows (weights) or 16 tokens of 32 columns. Two tiles that are multiplied together
+// lie together: [rows or tokens / 32][columns / 32][2 tiles][512 numbers].
+struct Bf16Layout {
+  static constexpr int64_t kTile = 16 * 32;
+  static constexpr int64_t kStep = 2 * kTile;  // from 32 columns to the next
+  // Numbers of 32 rows or tokens.
+  static constexpr int64_t pair_stride(int64_t columns) { return 32 * columns; }
+  // Where tile i begins.
+  static constexpr int64_t tile(int64_t i, int64_t pair_stride) {
+    return i / 2 * pair_stride + i % 2 * kTile;
+  }
 };
 
-// Activations of a block of columns: x[columns / 32][16 pairs of columns][16 tokens][2] of each 16
-// tokens, `tile_stride` numbers apart. Tokens and columns that are not there are zeros.
+// Weights: tiles are [16 rows][32 columns]. Rows that are not there are read, and may be anything.
+struct Bf16Panel {
+  const uint16_t* w;
+  int64_t rows, pair_stride, part_stride;
+  int parts;
+
+  // Where a row begins, its next 32 columns Bf16Layout::kStep numbers further on.
+  static int64_t row(int64_t r, int64_t pair_stride) {
+    return Bf16Layout::tile(r / 16, pair_stride) + r % 16 * 32;
+  }
+};
+
+// Activations: tiles are [16 pairs of columns][16 tokens][2]. Tokens and columns that are not there
+// are zeros.
 struct Bf16Tiles {
   const uint16_t* x;
-  int64_t tokens, tile_stride, part_stride;
+  int64_t tokens, pair_stride, part_stride;
   int parts;
+  bool more = false;  // 32 tokens come next: asked for meanwhile
 };
 
 struct Bf16Core {
@@ -44,11 +58,11 @@ struct Bf16Core {
   // columns.
   void (*from_floats)(const float* in, int64_t columns, int parts, uint16_t* out, int64_t step,
                       int64_t part_stride);
-  // 16 rows of tokens, a multiple of 32 columns, as a tile of Bf16Tiles.
+  // 16 rows of tokens, a multiple of 32 columns, as tiles of Bf16Tiles; `out`: the first.
   void (*interleave)(const uint16_t* rows, int64_t stride, int64_t columns, uint16_t* out);
 
   // 16 tokens' floats that lie in columns, x[columns][stride] with a multiple of 32 columns, as
-  // such a tile in `parts` parts.
+  // such tiles in `parts` parts.
   void (*interleave_columns)(const float* x, int64_t stride, int64_t columns, int parts,
                              uint16_t* out, int64_t part_stride);
 

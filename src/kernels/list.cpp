@@ -9,9 +9,9 @@ namespace pare {
 Kernel select_kernel(CpuLevel level, CodecId id) {
   const Codec& c = codec(id);
   if (c.is_float()) {
-    const bool wide =
-        core(level).many_wide != nullptr && (id == CodecId::kF16 || id == CodecId::kBF16);
-    return {&core(level), nullptr, nullptr, find_float_dot(level, id), wide};
+    const bool half = id == CodecId::kF16 || id == CodecId::kBF16;
+    const bool round = half && (core(level).many_wide != nullptr || core(level).bf16 != nullptr);
+    return {&core(level), nullptr, nullptr, find_float_dot(level, id), round};
   }
   const Unpacker* unpacker = find_unpacker(level, id);
   return {unpacker == nullptr ? nullptr : &core(level), unpacker, find_dot(level, id)};
@@ -19,7 +19,7 @@ Kernel select_kernel(CpuLevel level, CodecId id) {
 
 bool many_tokens_differ(const Kernel& kernel) {
   const Core& core = *kernel.core;
-  if (core.bf16 != nullptr || kernel.wide_floats) return true;
+  if (core.bf16 != nullptr || kernel.round_floats) return true;
   return kernel.unpacker != nullptr && core.wide != nullptr && core.wide(kernel.unpacker->form);
 }
 

@@ -16,8 +16,9 @@ struct Kernel {
   // Null: few tokens are multiplied with unpacked or decoded rows, too.
   const Dot* dot = nullptr;
   FloatDot float_dot = nullptr;
-  // Float weights that many tokens meet as 16-bit integers (Core::many_wide).
-  bool wide_floats = false;
+  // Half-precision weights: many tokens meet them rounded, to 16-bit integers (Core::many_wide) or
+  // to two parts of bfloat16.
+  bool round_floats = false;
 };
 
 // Null core: no kernel multiplies weights of this codec.

@@ -169,7 +169,7 @@ void matmul(std::span<const Product> products, Activations& x, ThreadPool& pool)
     PARE_CHECK(weight.shape.columns() == x.columns(), "weight and activations differ in columns");
     if (x.tokens() == 0 || weight.shape.rows() == 0) continue;
     Kernel kernel = select_kernel(cpu_level(), weight.codec);
-    if (x.whole()) kernel.wide_floats = false;
+    if (x.whole()) kernel.round_floats = false;
     PARE_CHECK(kernel.core != nullptr, "check_matmul refuses this weight");
     const Task task{weight,       codec(weight.codec), kernel,           x,
                     product.bias, product.y,           product.y_stride, pool};
@@ -181,7 +181,7 @@ void matmul(std::span<const Product> products, Activations& x, ThreadPool& pool)
     } else if (kernel.unpacker != nullptr) {
       many_tokens_unpacked(task);
     } else {
-      kernel.wide_floats ? many_tokens_wide(task) : many_tokens_of_floats(task);
+      kernel.round_floats ? many_tokens_wide(task) : many_tokens_of_floats(task);
     }
   }
   if (!few.empty()) few_tokens(few, pool);

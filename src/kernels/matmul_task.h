@@ -48,7 +48,7 @@ void for_row_blocks(const Task& task, int64_t unit, int64_t most, int64_t each, 
 void unpack(const Task& task, int64_t row, int64_t column, int64_t count, PlanarPiece* out);
 
 // Products with many tokens, of quantized weights, of floats, of floats as 16-bit integers
-// (Kernel::wide_floats), and of all of them in bfloat16 where the core has that.
+// (Kernel::round_floats), and of all of them in bfloat16 where the core has that.
 void many_tokens_unpacked(const Task& task);
 void many_tokens_of_floats(const Task& task);
 void many_tokens_wide(const Task& task);

@@ -117,12 +117,13 @@ inline std::vector<float> exact_row(Rng& rng, int64_t tokens, int64_t stride) {
 inline constexpr double kRounding = 1e-5;
 
 // What many tokens may add to that: weights that become bfloat16, floats that become 16-bit
-// integers.
+// integers or are kept in two parts of bfloat16.
 inline double rounding(const Codec& c, int64_t tokens) {
   const Kernel kernel = select_kernel(cpu_level(), c.id);
   if (tokens <= kAlikeTokens) return kRounding;
-  if (kernel.wide_floats) return 2e-4;
-  return kernel.core->bf16 != nullptr && !c.is_float() ? 4e-3 : kRounding;
+  const bool bf16 = kernel.core->bf16 != nullptr;
+  if (kernel.round_floats) return bf16 ? 2e-5 : 2e-4;
+  return bf16 && !c.is_float() ? 4e-3 : kRounding;
 }
 
 // The same for activations of any value: eight bits leave an error of half a percent, bfloat16 half

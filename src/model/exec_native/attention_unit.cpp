@@ -198,10 +198,13 @@ void Attend(const OpAttributes& attr, const KvCache& cache, size_t layer, const 
   }
 }
 
-// --- the same with products of bfloat16, every float in three parts, so that none is rounded ---
+// --- the same with products of bfloat16 ---
 
 constexpr int64_t kTileRows = Bf16Core::kRows, kTileSums = Bf16Core::kRows * Bf16Core::kTokens;
-constexpr int kParts = 3;
+
+// Of every float: two hold a binary16 number, and leave 2^-17 of another at the most; three hold
+// any.
+int parts_for(CodecId cache) { return cache == CodecId::kF32 ? 3 : 2; }
 
 int64_t round_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
 
@@ -216,9 +219,10 @@ void AttendBf16(const Bf16Core& bf16, const OpAttributes& attr, const KvCache& c
                 const AttentionInput& in, const AttentionUnit& unit, float* mixed, float* top,
                 float* sum) {
   const Rows rows{attr, in, unit};
+  const int parts = parts_for(cache.form());
   const int64_t padded = padded_value_dim(attr.value_dim);
   const int64_t depth = round_up(attr.head_dim, Bf16Core::kColumns);
-  const int64_t tile_rows = round_up(rows.count, kTileRows);
+  const int64_t tile_rows = round_up(rows.count, kTileRows), pair_rows = round_up(rows.count, 32);
   const auto size = [](int64_t n) { return static_cast<size_t>(n); };
   thread_local Bf16Scratch s;
   s.q.resize(size(rows.count * attr.head_dim));
@@ -228,31 +232,34 @@ void AttendBf16(const Bf16Core& bf16, const OpAttributes& attr, const KvCache& c
 
   // Rows that are not there stay zero.
   const auto panel = [&](AlignedBuffer<uint16_t>& buffer, int64_t columns) {
-    const int64_t part = tile_rows * columns;
-    std::fill_n(buffer.reserve(size(kParts * part)), kParts * part, uint16_t{0});
-    return Bf16Panel{buffer.data(), rows.count, kTileRows * columns, part, kParts};
+    const int64_t part = pair_rows * columns;
+    std::fill_n(buffer.reserve(size(parts * part)), parts * part, uint16_t{0});
+    return Bf16Panel{buffer.data(), rows.count, Bf16Layout::pair_stride(columns), part, parts};
   };
   const auto set_row = [&](const Bf16Panel& p, AlignedBuffer<uint16_t>& buffer, int64_t r,
                            const float* x, int64_t columns) {
-    bf16.from_floats(x, columns, kParts, buffer.data() + Bf16Panel::row(r, p.tile_stride),
-                     Bf16Panel::kStep, p.part_stride);
+    bf16.from_floats(x, columns, parts, buffer.data() + Bf16Panel::row(r, p.pair_stride),
+                     Bf16Layout::kStep, p.part_stride);
   };
   const Bf16Panel queries = panel(s.q_panel, depth), weights = panel(s.weight_panel, kKeysAtOnce);
   for (int64_t r = 0; r < rows.count; ++r) {
     set_row(queries, s.q_panel, r, s.q.data() + r * attr.head_dim, attr.head_dim);
   }
   // A key is a "token" of the first product, a column of values one of the second.
-  const Bf16Tiles keys{s.key_tiles.reserve(size(kParts * kKeysAtOnce * depth)), kKeysAtOnce,
-                       Bf16Core::kTokens * depth, kKeysAtOnce * depth, kParts};
-  const Bf16Tiles values{s.value_tiles.reserve(size(kParts * kKeysAtOnce * padded)), padded,
-                         Bf16Core::kTokens * kKeysAtOnce, kKeysAtOnce * padded, kParts};
+  const auto tiles_of = [&](AlignedBuffer<uint16_t>& buffer, int64_t tokens, int64_t columns) {
+    const int64_t part = round_up(tokens, 32) * columns;
+    return Bf16Tiles{buffer.reserve(size(parts * part)), tokens, Bf16Layout::pair_stride(columns),
+                     part, parts};
+  };
+  const Bf16Tiles keys = tiles_of(s.key_tiles, kKeysAtOnce, depth);
+  const Bf16Tiles values = tiles_of(s.value_tiles, padded, kKeysAtOnce);
   const auto interleave = [&](const Bf16Tiles& tiles, const float* x, int64_t stride,
                               int64_t columns) {
     for (int64_t t = 0; t < tiles.tokens; t += Bf16Core::kTokens) {
-      bf16.interleave_columns(
-          x + t, stride, columns, kParts,
-          const_cast<uint16_t*>(tiles.x) + t / Bf16Core::kTokens * tiles.tile_stride,
-          tiles.part_stride);
+      bf16.interleave_columns(x + t, stride, columns, parts,
+                              const_cast<uint16_t*>(tiles.x) +
+                                  Bf16Layout::tile(t / Bf16Core::kTokens, tiles.pair_stride),
+                              tiles.part_stride);
     }
   };
   float* scores = s.scores.reserve(size(tile_rows * kKeysAtOnce));
