@@ -193,6 +193,38 @@ PARE_INLINE void multiply(const uint8_t* level, const int8_t* q, const int32_t* 
   }
 }
 
+// Adds the products of 32 columns with scales of 16.
+template <int kCount>
+PARE_INLINE void add_halves(const uint8_t* level, const float* scale, const int8_t* q,
+                            const int32_t* start, const float* x_scale, __m512* sums) {
+  __m512i dots[2][kCount];
+#pragma GCC unroll 12
+  for (int t = 0; t < kCount; ++t) {
+    dots[0][t] = _mm512_set1_epi32(start[t]);
+    dots[1][t] = _mm512_set1_epi32(start[kTokens + t]);
+  }
+#pragma GCC unroll 4
+  for (int k = 0; k < 4; ++k) {
+#pragma GCC unroll 2
+    for (int half = 0; half < 2; ++half) {
+      const int at = k + 4 * half;
+      const __m512i w = _mm512_load_si512(level + 64 * at);
+#pragma GCC unroll 12
+      for (int t = 0; t < kCount; ++t) {
+        const int32_t x = word(q + 4 * (kTokens * at + t));
+        dots[half][t] = _mm512_dpbusd_epi32(dots[half][t], w, _mm512_set1_epi32(x));
+      }
+    }
+  }
+  const __m512 s0 = _mm512_load_ps(scale), s1 = _mm512_load_ps(scale + kRows);
+#pragma GCC unroll 12
+  for (int t = 0; t < kCount; ++t) {
+    const __m512 first = _mm512_mul_ps(_mm512_cvtepi32_ps(dots[0][t]), s0);
+    const __m512 both = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots[1][t]), s1, first);
+    sums[t] = _mm512_fmadd_ps(both, _mm512_set1_ps(x_scale[t]), sums[t]);
+  }
+}
+
 template <int kCount, int kScaleLen, int kOffsetLen>
 PARE_INLINE void many_block(const Panel& panel, int64_t columns, const QuantizedTile& x,
                             const Core::Output& out) {
@@ -216,19 +248,12 @@ PARE_INLINE void many_block(const Panel& panel, int64_t columns, const Quantized
         sums[t] = _mm512_fmadd_ps(product, _mm512_set1_ps(x_scale[t]), sums[t]);
       }
     } else {
-      __m512i dots[kCount];
-      __m512 halves[kCount];
-      multiply<kCount, 4>(level, q, start, dots);
-      const __m512 s0 = _mm512_load_ps(scale), s1 = _mm512_load_ps(scale + kRows);
-#pragma GCC unroll 12
-      for (int t = 0; t < kCount; ++t) {
-        halves[t] = _mm512_mul_ps(_mm512_cvtepi32_ps(dots[t]), s0);
-      }
-      multiply<kCount, 4>(level + 4 * 64, q + 16 * kTokens, start + kTokens, dots);
-#pragma GCC unroll 12
-      for (int t = 0; t < kCount; ++t) {
-        const __m512 both = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots[t]), s1, halves[t]);
-        sums[t] = _mm512_fmadd_ps(both, _mm512_set1_ps(x_scale[t]), sums[t]);
+      // Both halves of some tokens at a time, so that all sums fit the registers.
+      constexpr int kPart = kCount == kTokens ? kTokens / 2 : kCount;
+      add_halves<kPart>(level, scale, q, start, x_scale, sums);
+      if constexpr (kPart != kCount) {
+        add_halves<kPart>(level, scale, q + 4 * kPart, start + kPart, x_scale + kPart,
+                          sums + kPart);
       }
     }
     if constexpr (kOffsetLen != 0) {
