@@ -66,11 +66,33 @@ Status check_cpu_choice() {
                           fmt::join(levels, ", "));
 }
 
+// What was wrong with the arguments. What no verb and no option takes is named first: that
+// something else is missing may follow from it.
+std::string complaint(const CLI::App* app, const CLI::Error& error) {
+  const auto parsed = app->get_subcommands();
+  const std::string verb = parsed.empty() ? "" : parsed.front()->get_name();
+  const auto unknown = app->remaining(/*recurse=*/true);
+  std::string what = error.what();
+  if (!unknown.empty() && unknown.front().starts_with('-')) {
+    what = unknown.front() + ": no such option";
+  } else if (verb.empty()) {
+    std::vector<std::string_view> names;
+    for (const VerbLine& line : kVerbs) names.emplace_back(line.name);
+    what = fmt::format("{}; the verbs are {}",
+                       unknown.empty() ? "a verb is needed" : unknown.front() + ": no such verb",
+                       fmt::join(names, ", "));
+  } else if (!unknown.empty()) {
+    what = unknown.front() + ": one argument too many";
+  }
+  return fmt::format("pare: {}\nTry: pare {}{}--help\n", what, verb, verb.empty() ? "" : " ");
+}
+
 int run(int argc, char** argv) {
   CLI::App app{"pare makes trained neural networks smaller and proves that they still work."};
   app.name("pare");
   app.set_version_flag("--version", "pare " PARE_VERSION);
   app.require_subcommand(1);
+  app.failure_message(complaint);
   app.get_formatter()->column_width(34);
   app.footer("Each verb has its own help and an example: pare VERB --help");
   std::vector<std::pair<CLI::App*, Run>> verbs;
