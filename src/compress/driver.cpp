@@ -110,6 +110,9 @@ Result<DriveResult> drive(const Model& model, const Plan& plan, Encoder& encoder
       gguf::plan_files(options.output, output_metadata(plan, model), planned_tensors(plan, model),
                        {.split_max_bytes = options.split_max_bytes}));
   PARE_RETURN_IF_ERROR(refuse_input_as_output(model, set));
+  if (!model.metadata.contains("tokenizer.ggml.model")) {
+    progress.note("note: the model has no tokenizer, so what is written has none: no text from it");
+  }
 
   PARE_ASSIGN_OR_RETURN(
       auto journal,

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Arguments that nobody meant: one line that names what is wrong, then where help is; exit code 2."""
 
-import unittest
+import sys
 
 from harness import Program
 
@@ -33,4 +33,5 @@ class WrongArguments(Program):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    import suite
+    sys.exit(suite.run(WrongArguments))

@@ -295,6 +295,15 @@ class BrokenInput(Program):
         empty.mkdir()
         self.refuses(empty, says=["empty"])
 
+    def test_without_a_tokenizer(self):
+        model = self.copy("mute")
+        for path in model.glob("tokenizer*"):
+            path.unlink()
+        out = self.folder / "mute.gguf"
+        done = self.pare("quantize", model, "-o", out, "--type", "Q8_0")
+        self.assertIn("no tokenizer", done.stderr)
+        self.fails("run", out, "-p", "a", says=[str(out), "no tokenizer"])
+
 
 if __name__ == "__main__":
     import suite

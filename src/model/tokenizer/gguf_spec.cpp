@@ -180,6 +180,7 @@ Status set_up_word_piece(const gguf::Metadata& metadata, TokenizerSpec* spec, De
 
 Result<TokenizerSpec> tokenizer_spec_from_gguf(const gguf::Metadata& metadata) {
   TokenizerSpec spec;
+  if (!metadata.contains("tokenizer.ggml.model")) return not_found("the model has no tokenizer");
   PARE_ASSIGN_OR_RETURN(const std::string model, metadata.get_string("tokenizer.ggml.model"));
   PARE_RETURN_IF_ERROR(read_vocabulary(metadata, &spec));
   Defaults defaults;
