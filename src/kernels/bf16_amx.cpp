@@ -239,16 +239,16 @@ void multiply(const Bf16Panel& w, const Bf16Tiles& x, int64_t columns, bool firs
   }
 }
 
-void finish(const float* sums, int64_t rows, int64_t tokens, const float* bias, float* y,
-            int64_t y_stride) {
-  for (int64_t t = 0; t < tokens; t += kTokens) {
-    for (int64_t r = 0; r < rows; r += kRows, sums += kSums) {
+void finish(const float* sums, int64_t stride, int64_t rows, int64_t tokens, const float* bias,
+            float* y, int64_t y_stride) {
+  for (int64_t t = 0; t < tokens; t += kTokens, sums += stride) {
+    for (int64_t r = 0; r < rows; r += kRows) {
       const int64_t n = std::min(kTokens, tokens - t);
       const auto mask = static_cast<__mmask16>((1u << std::min(kRows, rows - r)) - 1);
       const __m512 shift =
           bias == nullptr ? _mm512_setzero_ps() : _mm512_maskz_loadu_ps(mask, bias + r);
       __m512i by_token[16];
-      transpose(reinterpret_cast<const uint32_t*>(sums), kTokens, by_token);
+      transpose(reinterpret_cast<const uint32_t*>(sums + r * kTokens), kTokens, by_token);
 #pragma GCC unroll 16
       for (int i = 0; i < 16; ++i) {
         if (i >= n) break;

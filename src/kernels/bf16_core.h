@@ -70,9 +70,10 @@ struct Bf16Core {
   // [tokens / 16][panel rows / 16][16 rows][16 tokens], both counts rounded up.
   void (*multiply)(const Bf16Panel& w, const Bf16Tiles& x, int64_t columns, bool first,
                    float* sums);
-  // y[t * y_stride + r] = a sum + bias[r], bias: rows floats, or null.
-  void (*finish)(const float* sums, int64_t rows, int64_t tokens, const float* bias, float* y,
-                 int64_t y_stride);
+  // y[t * y_stride + r] = a sum + bias[r], bias: rows floats, or null. Sums of 16 tokens begin
+  // `stride` numbers after those of the 16 before.
+  void (*finish)(const float* sums, int64_t stride, int64_t rows, int64_t tokens, const float* bias,
+                 float* y, int64_t y_stride);
 };
 
 }  // namespace pare

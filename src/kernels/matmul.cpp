@@ -144,6 +144,15 @@ int64_t few_limit(const Kernel& kernel) {
   return kernel.dot != nullptr ? Dot::kTokens : kernel.core->few_tokens;
 }
 
+Task make_task(const Product& product, Activations& x, ThreadPool& pool) {
+  const PackedTensor& weight = *product.weight;
+  PARE_CHECK(weight.shape.columns() == x.columns(), "weight and activations differ in columns");
+  Kernel kernel = select_kernel(cpu_level(), weight.codec);
+  if (x.whole()) kernel.round_floats = false;
+  PARE_CHECK(kernel.core != nullptr, "check_matmul refuses this weight");
+  return {weight, codec(weight.codec), kernel, x, product.bias, product.y, product.y_stride, pool};
+}
+
 }  // namespace
 
 Status check_matmul(const PackedTensor& weight) {
@@ -165,14 +174,9 @@ Status check_matmul(const PackedTensor& weight) {
 void matmul(std::span<const Product> products, Activations& x, ThreadPool& pool) {
   std::vector<FewTokens> few;
   for (const Product& product : products) {
-    const PackedTensor& weight = *product.weight;
-    PARE_CHECK(weight.shape.columns() == x.columns(), "weight and activations differ in columns");
-    if (x.tokens() == 0 || weight.shape.rows() == 0) continue;
-    Kernel kernel = select_kernel(cpu_level(), weight.codec);
-    if (x.whole()) kernel.round_floats = false;
-    PARE_CHECK(kernel.core != nullptr, "check_matmul refuses this weight");
-    const Task task{weight,       codec(weight.codec), kernel,           x,
-                    product.bias, product.y,           product.y_stride, pool};
+    if (x.tokens() == 0 || product.weight->shape.rows() == 0) continue;
+    const Task task = make_task(product, x, pool);
+    const Kernel& kernel = task.kernel;
     if (task.tokens <= few_limit(kernel)) {
       const int64_t unit = few.empty() ? 0 : few.back().first_unit + few.back().units();
       few.push_back(few_tokens(task, unit));
@@ -185,6 +189,13 @@ void matmul(std::span<const Product> products, Activations& x, ThreadPool& pool)
     }
   }
   if (!few.empty()) few_tokens(few, pool);
+}
+
+bool matmul_gated(const Product& gate, const Product& up, Activations& x, ThreadPool& pool,
+                  const Gate& apply) {
+  const Task gating = make_task(gate, x, pool), task = make_task(up, x, pool);
+  const bool many = task.tokens > few_limit(gating.kernel) && task.tokens > few_limit(task.kernel);
+  return many && task.core.bf16 != nullptr && many_tokens_gated_bf16(gating, task, apply);
 }
 
 void matmul(const PackedTensor& weight, Activations& x, const float* bias, float* y,

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 
 #include "base/status.h"
@@ -31,5 +32,14 @@ struct Product {
   int64_t y_stride;
 };
 void matmul(std::span<const Product> products, Activations& x, ThreadPool& pool);
+
+// up[i] *= f(gate[i]) for n of both.
+using Gate = std::function<void(const float* gate, float* up, int64_t n)>;
+
+// up.y becomes what `apply` makes of both products while they are near; gate.y is not written. x is
+// not read any more when up.y is written, so that it may take x's place. False, and nothing is
+// done, where that is not faster than products first.
+bool matmul_gated(const Product& gate, const Product& up, Activations& x, ThreadPool& pool,
+                  const Gate& apply);
 
 }  // namespace pare

@@ -54,4 +54,7 @@ void many_tokens_of_floats(const Task& task);
 void many_tokens_wide(const Task& task);
 void many_tokens_bf16(const Task& task);
 
+// As matmul_gated, for a core that has bfloat16 and many tokens.
+bool many_tokens_gated_bf16(const Task& gate, const Task& up, const Gate& apply);
+
 }  // namespace pare

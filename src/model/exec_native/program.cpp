@@ -87,6 +87,7 @@ class PartCompiler {
       if (step.op->kind != OpKind::kLinear || step.new_input) continue;
       if (before.op->kind == OpKind::kLinear) before.more_linears = step.more_linears + 1;
     }
+    for (size_t i = 0; i + 2 < steps->size(); ++i) mark_gated(steps->data() + i);
     return {};
   }
 
@@ -94,6 +95,21 @@ class PartCompiler {
   void finish(Step step, std::vector<Step>* steps) {
     if (step.out.slot == linear_input_.slot) linear_input_ = {};
     steps->push_back(std::move(step));
+  }
+  // Of three steps that follow each other.
+  void mark_gated(Step* steps) const {
+    const Step& gated = steps[2];
+    if (!gated.gated || steps[0].op->kind != OpKind::kLinear || steps[0].more_linears != 1) return;
+    const auto is = [&](const Step& linear, size_t in) {
+      return same(linear.out, gated.in[in]) && readers(linear.op->out) == 1;
+    };
+    steps[0].starts_gated =
+        (is(steps[0], 0) && is(steps[1], 1)) || (is(steps[1], 0) && is(steps[0], 1));
+  }
+  int64_t readers(ValueId value) const {
+    return std::count_if(ops_.begin(), ops_.end(), [&](const Op& op) {
+      return std::find(op.in.begin(), op.in.end(), value) != op.in.end();
+    });
   }
   static bool row_by_row(OpKind kind) {
     return kind != OpKind::kLinear && kind != OpKind::kAttention;

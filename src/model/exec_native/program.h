@@ -28,6 +28,9 @@ struct Step {
   int32_t more_linears = 0;
   // kSilu, kGelu*: in[1] is there too, and multiplied in.
   bool gated = false;
+  // kLinear: this and the next are what the gated step after them multiplies, and nothing else
+  // reads them.
+  bool starts_gated = false;
   int32_t rope = -1;   // kRope: index into Program::ropes
   int32_t layer = -1;  // kAttention: index into Program::attentions
 };

@@ -193,6 +193,10 @@ void Session::run(const std::vector<Step>& steps, Rows rows) {
   for (size_t i = 0; i < steps.size(); ++i) {
     const Step& step = steps[i];
     if (step.op->kind == OpKind::kLinear) {
+      if (step.starts_gated && run_gated({&step, 3}, rows)) {
+        i += 2;
+        continue;
+      }
       const auto more = static_cast<size_t>(step.more_linears);
       run_linears({&step, more + 1}, rows);
       i += more;

@@ -77,7 +77,10 @@ class Session {
   void run(const std::vector<Step>& steps, Rows rows);
   void run_step(const Step& step, const Rows& rows);
   // Linears with the same input, at once.
+  void take_input(const Step& linear, const Rows& rows);
   void run_linears(std::span<const Step> steps, const Rows& rows);
+  // Two linears and the step that multiplies them, in one pass; false where that does not pay.
+  bool run_gated(std::span<const Step> steps, const Rows& rows);
   void embed(const Step& step, const Rows& rows);
   // Stores keys and values of all rows; attends from the last `wanted`.
   void attend(const Step& step, const Rows& rows, int64_t wanted);

@@ -56,18 +56,35 @@ void Session::attend(const Step& step, const Rows& rows, int64_t wanted) {
             rows.at(step.out, first), rows.stride(step.out), &attention_scratch_, *pool_);
 }
 
+void Session::take_input(const Step& linear, const Rows& rows) {
+  if (!linear.new_input) return;
+  const ValuePlace& in = linear.in[0];
+  input_.assign(rows.at(in, rows.first), rows.count, in.width, rows.stride(in));
+}
+
 void Session::run_linears(std::span<const Step> steps, const Rows& rows) {
-  const Step& head = steps.front();
-  if (head.new_input) {
-    const ValuePlace& in = head.in[0];
-    input_.assign(rows.at(in, rows.first), rows.count, in.width, rows.stride(in));
-  }
+  take_input(steps.front(), rows);
   products_.clear();
   for (const Step& step : steps) {
     products_.push_back({&model_->matrix(step.op->weight), model_->floats(step.op->bias),
                          rows.at(step.out, rows.first), rows.stride(step.out)});
   }
   matmul(products_, input_, *pool_);
+}
+
+bool Session::run_gated(std::span<const Step> steps, const Rows& rows) {
+  const Step& gated = steps[2];
+  const bool gate_first = steps[0].out.slot == gated.in[0].slot;
+  const Step &gate = steps[gate_first ? 0 : 1], &up = steps[gate_first ? 1 : 0];
+  take_input(steps[0], rows);
+  const auto product = [&](const Step& step) {
+    return Product{&model_->matrix(step.op->weight), model_->floats(step.op->bias),
+                   rows.at(gated.out, rows.first), rows.stride(gated.out)};
+  };
+  const OpKind kind = gated.op->kind;
+  return matmul_gated(
+      product(gate), product(up), input_, *pool_,
+      [kind](const float* gates, float* y, int64_t n) { activate(kind, gates, y, n, y); });
 }
 
 void Session::run_step(const Step& step, const Rows& rows) {
