@@ -85,6 +85,45 @@ TEST_F(MatmulTogether, SeveralProductsAtOnce) {
   });
 }
 
+// Gate and up in one pass are what they are one after the other, wherever a core does that.
+TEST_F(MatmulTogether, GatedIsProductsFirst) {
+  constexpr int64_t kRows = 150, kStride = kRows + 5;
+  ThreadPool pool(2);
+  const Gate apply = [](const float* gate, float* up, int64_t n) {
+    for (int64_t i = 0; i < n; ++i) up[i] *= gate[i] + 1.0f;
+  };
+  for_each_level([&] {
+    for (int64_t columns : {512, 2560}) {
+      for (int64_t tokens : {1, 21, 70}) {
+        Rng rng(static_cast<uint64_t>(tokens));
+        const auto x = codec_test::normal_row(rng, static_cast<size_t>(tokens * columns));
+        const auto bias = codec_test::normal_row(rng, kRows);
+        for (const auto& [one, other, alike] :
+             {std::tuple{"Q4_K", "Q6_K", true}, {"F16", "F16", true}, {"BF16", "Q8_0", false}}) {
+          const Weight gate = make_weight(*find_codec(one), kRows, columns, 2);
+          const Weight up = make_weight(*find_codec(other), kRows, columns, 3);
+          std::vector<float> gates(static_cast<size_t>(tokens * kStride), -7.0f), y = gates,
+                                                                                  want = gates;
+          Activations activations;
+          activations.assign(x.data(), tokens, columns, columns);
+          const Product first{&gate.packed, bias.data(), gates.data(), kStride};
+          const bool done = matmul_gated(first, {&up.packed, nullptr, y.data(), kStride},
+                                         activations, pool, apply);
+          EXPECT_EQ(gates, want);  // not written
+          EXPECT_EQ(done, alike && core(cpu_level()).bf16 != nullptr && tokens > kAlikeTokens);
+          if (!done) continue;
+          matmul(gate.packed, activations, bias.data(), gates.data(), kStride, pool);
+          matmul(up.packed, activations, nullptr, want.data(), kStride, pool);
+          for (int64_t t = 0; t < tokens; ++t) {
+            apply(gates.data() + t * kStride, want.data() + t * kStride, kRows);
+          }
+          EXPECT_EQ(y, want) << one << " " << other << ", " << tokens << " x " << columns;
+        }
+      }
+    }
+  });
+}
+
 // Drafts are checked with several tokens at once: each is what it is alone, but for the order of
 // sums, where many tokens meet truer activations too.
 TEST_F(MatmulTogether, SomeTokensAreWhatOneIs) {
