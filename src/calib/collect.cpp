@@ -310,7 +310,8 @@ class StatsCollector {
 Result<CalibrationStats> collect_stats(TorchModel& model, const Windows& windows,
                                        const CollectOptions& options, ThreadPool& pool,
                                        Progress& progress) {
-  return StatsCollector(model, windows, options, pool, progress).run();
+  return without_exceptions(
+      "calibrating", [&] { return StatsCollector(model, windows, options, pool, progress).run(); });
 }
 
 }  // namespace pare

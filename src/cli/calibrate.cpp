@@ -11,7 +11,7 @@ namespace {
 struct Args {
   Common common;
   CalibrationText text;
-  std::string model, output, device = "cpu";
+  std::string model, output, device = "auto";
   bool no_gradients = false;
 };
 
@@ -22,7 +22,11 @@ Status calibrate(const Args& args) {
   ThreadPool pool(args.common.threads);
   PARE_ASSIGN_OR_RETURN(Model opened, open_model(args.model));
   const auto model = std::make_shared<const Model>(std::move(opened));
-  PARE_ASSIGN_OR_RETURN(Backend* const backend, load_backend(args.device));
+  PARE_ASSIGN_OR_RETURN(
+      Backend* const backend,
+      load_backend(args.device,
+                   {.model = &model->desc, .tokens = args.text.chunks * args.text.context},
+                   args.common.quiet));
   std::string description;
   PARE_ASSIGN_OR_RETURN(
       const TokenWindows windows,

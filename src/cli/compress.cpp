@@ -71,7 +71,11 @@ class Job {
     PARE_RETURN_IF_ERROR(check_output(args_.report, inputs));
     PARE_ASSIGN_OR_RETURN(Model opened, open_model(args_.model));
     model_ = std::make_shared<const Model>(std::move(opened));
-    PARE_ASSIGN_OR_RETURN(backend_, load_backend(args_.search.device));
+    PARE_ASSIGN_OR_RETURN(backend_, load_backend(args_.search.device,
+                                                 {.model = &model_->desc,
+                                                  .tokens = args_.search.calibration.chunks *
+                                                            args_.search.calibration.context},
+                                                 args_.common.quiet));
     return {};
   }
 

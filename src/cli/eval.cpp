@@ -28,9 +28,11 @@ Result<std::unique_ptr<Executor>> make_executor(const Args& args, Model opened, 
     if (args.device.gpu_layers >= 0) {
       return invalid_argument("--gpu-layers is for --executor native; torch runs whole models");
     }
-    const bool automatic = args.device.device == "auto";
-    PARE_ASSIGN_OR_RETURN(Backend* const backend,
-                          load_backend(automatic ? "cpu" : args.device.device));
+    PARE_ASSIGN_OR_RETURN(
+        Backend* const backend,
+        load_backend(args.device.device,
+                     {.model = &model->desc, .tokens = args.context, .calibrates = false},
+                     args.common.quiet));
     return backend->make_executor(std::move(model), pool);
   }
   const Codec* kv = find_codec(args.kv);

@@ -27,7 +27,12 @@ Status make_plan(const Args& args) {
   PARE_ASSIGN_OR_RETURN(Model opened, open_model(args.model));
   const auto model = std::make_shared<const Model>(std::move(opened));
   PARE_ASSIGN_OR_RETURN(const SearchTask task, search_task(args.search, *model));
-  PARE_ASSIGN_OR_RETURN(Backend* const backend, load_backend(args.search.device));
+  PARE_ASSIGN_OR_RETURN(
+      Backend* const backend,
+      load_backend(args.search.device,
+                   {.model = &model->desc,
+                    .tokens = args.search.calibration.chunks * args.search.calibration.context},
+                   args.common.quiet));
   std::string description;
   PARE_ASSIGN_OR_RETURN(
       TokenWindows windows,

@@ -17,7 +17,7 @@ struct SearchOptions {
   std::vector<std::string> candidates;  // type names; empty: default_candidates()
   PlanOptions user;                     // --tensor-type, --recipe
   CalibrationText calibration;
-  std::string device = "cpu";
+  std::string device = "auto";
   int refine = 1;
   std::string scratch;  // where refining may write a file
   bool no_gptq = false;

@@ -29,13 +29,22 @@ struct RefineOptions {
   std::string scratch;  // path of a file as large as the plan says; removed afterwards
 };
 
+// What a device is wanted for.
+struct DeviceUse {
+  const ModelDesc* model = nullptr;
+  int64_t tokens = 0;      // whose streams are kept together
+  bool calibrates = true;  // also second moments of inputs, and their factors
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
 
-  // Where models are run from now on: "cpu" (to begin with), "cuda" or "cuda:N". Encoding stays the
-  // CPU's work. kUnsupported, with the reason, if there is no such device.
-  virtual Status use_device(const std::string& name) = 0;
+  // Where models are run from now on: "cpu" (to begin with), "cuda", "cuda:N" or "auto": a GPU that
+  // has the memory for what is to come, else the CPU. Encoding stays the CPU's work. Gives a line
+  // for the user if "auto" passes over a GPU, or nothing. kUnsupported, with the reason, if there
+  // is no such device.
+  virtual Result<std::string> use_device(const std::string& name, const DeviceUse& use) = 0;
 
   // The model in float32, weights dequantized; one thread per call, `pool.threads()` at once.
   virtual Result<std::unique_ptr<Executor>> make_executor(std::shared_ptr<const Model> model,

@@ -192,6 +192,45 @@ TEST_P(DeviceTest, CompressesAsTheCpuDoes) {
   std::filesystem::remove_all(directory);
 }
 
+// Wherever memory ends: one line, and no exception gets through.
+TEST(DeviceMemory, TooLittleIsAnError) {
+  const auto model = golden("llama");
+  const Windows windows = random_windows(*model, 4, 24);
+  ThreadPool pool(1);
+  const auto stats = collect_stats(*on(torch::kCPU, model), windows, {}, pool, Progress::silent());
+  ASSERT_TRUE(stats.ok());
+  const auto table =
+      probe_candidates(*model, *stats, {.codecs = {CodecId::kQ8_0}}, pool, Progress::silent());
+  uint64_t most = 0;
+  for (const TensorInfo& t : model->tensors->tensors()) most += t.bytes;
+  const auto plan = solve_plan(*model, *table, most, {});
+  ASSERT_TRUE(plan.ok()) << plan.status().message();
+  const auto scratch =
+      std::filesystem::temp_directory_path() / fmt::format("pare_memory_test_{}", ::getpid());
+  const auto run = [&](size_t limit) -> Status {
+    far::Memory::instance().limit(limit);
+    PARE_RETURN_IF_ERROR(collect_stats(*on(far::kDevice, model), windows, {.gradients = false},
+                                       pool, Progress::silent())
+                             .status());
+    return refine_plan(model, *plan, *table, *stats, windows,
+                       {.windows = 2, .scratch = scratch.string()},
+                       {.threads = 1, .device = far::kDevice}, pool, Progress::silent())
+        .status();
+  };
+  int failures = 0;
+  Status status;
+  for (size_t limit = 1 << 12; limit < size_t{1} << 30; limit += limit / 4) {
+    status = run(limit);
+    if (status.ok()) break;
+    EXPECT_EQ(status.code(), StatusCode::kUnsupported) << status.message();
+    EXPECT_NE(status.message().find("--device cpu"), std::string::npos) << status.message();
+    ++failures;
+  }
+  far::Memory::instance().limit(SIZE_MAX);
+  EXPECT_TRUE(status.ok()) << status.message();
+  EXPECT_GT(failures, 5);
+}
+
 INSTANTIATE_TEST_SUITE_P(Every, DeviceTest, testing::ValuesIn(devices()),
                          [](const testing::TestParamInfo<torch::Device>& tested) {
                            return name_of(tested.param);

@@ -43,6 +43,10 @@ class Memory final : public c10::Allocator {
     return blocks_.at(address).data();
   }
 
+  // So many bytes at most from now on; a program that wants more gets what a GPU's allocator
+  // throws.
+  void limit(size_t bytes) { limit_ = bytes; }
+
   static Memory& instance() {
     static auto* memory = new Memory();
     return *memory;
@@ -51,9 +55,12 @@ class Memory final : public c10::Allocator {
  private:
   c10::DataPtr make(size_t bytes) const {
     const size_t size = std::max<size_t>(bytes, 1);
+    const std::lock_guard lock(mutex_);
+    TORCH_CHECK_WITH(OutOfMemoryError, size <= limit_ && used_ <= limit_ - size,
+                     "out of memory. Tried to allocate ", size, " bytes.");
+    used_ += size;
     void* const address = ::mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     PARE_CHECK(address != MAP_FAILED, "mmap");
-    const std::lock_guard lock(mutex_);
     blocks_[address] = std::vector<std::byte>(size);
     return {address, address, &give_back, kDevice};
   }
@@ -62,11 +69,14 @@ class Memory final : public c10::Allocator {
     const std::lock_guard lock(memory.mutex_);
     const auto block = memory.blocks_.find(address);
     ::munmap(address, block->second.size());
+    memory.used_ -= block->second.size();
     memory.blocks_.erase(block);
   }
 
   mutable std::mutex mutex_;
   mutable std::map<void*, std::vector<std::byte>> blocks_;
+  mutable size_t used_ = 0;
+  size_t limit_ = SIZE_MAX;
 };
 
 inline bool is_far(const at::Tensor& t) {

@@ -6,6 +6,7 @@
 
 #include "eval/compare.h"
 #include "methods/encode/block_encoder.h"
+#include "model/exec_torch/torch_error.h"
 #include "search/mixed_source.h"
 
 namespace pare {
@@ -144,10 +145,12 @@ Result<double> DivergenceMeter::measure(TorchModel& model, ThreadPool& pool,
   return sum / static_cast<double>(means.size());
 }
 
-Result<Plan> refine_plan(std::shared_ptr<const Model> model, const Plan& first_plan,
-                         const std::vector<TensorCandidates>& table, const CalibrationStats& stats,
-                         const TokenWindows& windows, const RefineOptions& options,
-                         const TorchOptions& torch_options, ThreadPool& pool, Progress& progress) {
+namespace {
+
+Result<Plan> refine(std::shared_ptr<const Model> model, const Plan& first_plan,
+                    const std::vector<TensorCandidates>& table, const CalibrationStats& stats,
+                    const TokenWindows& windows, const RefineOptions& options,
+                    const TorchOptions& torch_options, ThreadPool& pool, Progress& progress) {
   // Measured on windows that the encoder does not see.
   const auto measured = std::min(static_cast<size_t>(options.windows), windows.size() / 2);
   if (measured == 0) return first_plan;
@@ -176,6 +179,18 @@ Result<Plan> refine_plan(std::shared_ptr<const Model> model, const Plan& first_p
     PARE_ASSIGN_OR_RETURN(plan, solve_plan(*model, table, plan.budget_bytes, scale));
   }
   return plan;
+}
+
+}  // namespace
+
+Result<Plan> refine_plan(std::shared_ptr<const Model> model, const Plan& plan,
+                         const std::vector<TensorCandidates>& table, const CalibrationStats& stats,
+                         const TokenWindows& windows, const RefineOptions& options,
+                         const TorchOptions& torch_options, ThreadPool& pool, Progress& progress) {
+  return without_exceptions("refining", [&] {
+    return refine(std::move(model), plan, table, stats, windows, options, torch_options, pool,
+                  progress);
+  });
 }
 
 }  // namespace pare

@@ -1,5 +1,8 @@
 #include <malloc.h>
 
+#include <algorithm>
+#include <map>
+
 #include "calib/collect.h"
 #include "calib/sample.h"
 #include "compress/backend.h"
@@ -11,16 +14,50 @@
 namespace pare {
 namespace {
 
+// About what a device needs for a model's largest block, what is measured there and torch itself.
+uint64_t device_bytes(const DeviceUse& use) {
+  constexpr uint64_t kTorch = uint64_t{1} << 30;
+  const ModelDesc& desc = *use.model;
+  std::map<int, uint64_t> weights, moments;  // by block
+  for (const TensorDesc& tensor : desc.tensors) {
+    weights[tensor.block] += 4 * static_cast<uint64_t>(tensor.shape.elements());
+  }
+  uint64_t widest = 0;
+  for (const Site& site : desc.sites) {
+    const auto columns = static_cast<uint64_t>(site.width);
+    moments[site.block] += 12 * columns * columns;  // as floats and as doubles
+    widest = std::max(widest, columns);
+  }
+  const auto largest = [](const std::map<int, uint64_t>& sizes) {
+    uint64_t most = 0;
+    for (const auto& [block, bytes] : sizes) most = std::max(most, bytes);
+    return most;
+  };
+  const auto streams = static_cast<uint64_t>(use.tokens * desc.hparams.n_embd) * 8;
+  // Factoring one takes eight matrices of doubles.
+  const uint64_t measured = use.calibrates ? largest(moments) + 64 * widest * widest : 0;
+  return kTorch + 2 * largest(weights) + streams + measured;
+}
+
 class TorchBackend final : public Backend {
  public:
-  Status use_device(const std::string& name) override {
+  Result<std::string> use_device(const std::string& name, const DeviceUse& use) override {
+    std::string why;
+    if (name == "auto") {
+      device_ = choose_torch_device(device_bytes(use), &why);
+      if (!why.empty()) why = fmt::format("on the CPU: {}", why);
+      return why;
+    }
     PARE_ASSIGN_OR_RETURN(device_, find_torch_device(name));
-    return {};
+    return why;
   }
 
   Result<std::unique_ptr<Executor>> make_executor(std::shared_ptr<const Model> model,
                                                   ThreadPool& pool) override {
-    PARE_ASSIGN_OR_RETURN(auto torch_model, open(std::move(model)));
+    // A GPU has room for what the CPU would decode for each window; there may be a second model.
+    const uint64_t keep =
+        device_.is_cpu() ? TorchOptions().keep_bytes : free_device_memory(device_) / 3;
+    PARE_ASSIGN_OR_RETURN(auto torch_model, open(std::move(model), keep));
     return make_torch_executor(std::move(torch_model), device_.is_cpu() ? pool.threads() : 1);
   }
 

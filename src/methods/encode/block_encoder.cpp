@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "base/hash.h"
+#include "model/exec_torch/torch_error.h"
 #include "planner/probe.h"
 
 namespace pare {
@@ -40,6 +41,10 @@ size_t BlockEncoder::plan_index(int32_t tensor) const {
 }
 
 Status BlockEncoder::encode(size_t index, const Write& write) {
+  return without_exceptions("encoding", [&] { return encode_tensor(index, write); });
+}
+
+Status BlockEncoder::encode_tensor(size_t index, const Write& write) {
   const int32_t tensor = model_->desc.find(plan_.tensors[index].name);
   if (plan_.tensors[index].method != Method::kGptq || tensor < 0) {
     return plain_->encode(index, write);
@@ -62,9 +67,11 @@ Status BlockEncoder::restored(size_t index, const PackedTensor& bytes) {
   const int32_t tensor = model_->desc.find(plan_.tensors[index].name);
   if (tensor < 0 || model_->desc.tensors[static_cast<size_t>(tensor)].block < 0) return {};
   if (plan_.tensors[index].method == Method::kKeep) return {};
-  PARE_ASSIGN_OR_RETURN(torch::Tensor value, decode_tensor(bytes));
-  torch_->override_weight(tensor, std::move(value));
-  return {};
+  return without_exceptions("taking a weight over", [&]() -> Status {
+    PARE_ASSIGN_OR_RETURN(torch::Tensor value, decode_tensor(bytes));
+    torch_->override_weight(tensor, std::move(value));
+    return {};
+  });
 }
 
 Status BlockEncoder::enter_block(int block) {

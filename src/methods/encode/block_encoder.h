@@ -29,6 +29,7 @@ class BlockEncoder final : public Encoder {
 
  private:
   Status enter_block(int block);  // brings the streams to the block's input
+  Status encode_tensor(size_t index, const Write& write);
   Status encode_block(int block);
   Status encode_outside(int32_t tensor, const Write& write);  // output matrix, embeddings
   Result<HessianFactor> outside_factor(int32_t tensor);

@@ -54,7 +54,8 @@ class CudaAccelerator final : public Accelerator {
                                                   const DeviceRequest& request) const override {
     PARE_ASSIGN_OR_RETURN(const std::vector<DeviceInfo> all, devices());
     if (request.device < 0 || request.device >= static_cast<int>(all.size())) {
-      return invalid_argument("there is no GPU {}; {} are there", request.device, all.size());
+      return invalid_argument("there is no GPU {}, there {} {}", request.device,
+                              all.size() == 1 ? "is" : "are", all.size());
     }
     const DeviceInfo& device = all[static_cast<size_t>(request.device)];
     if (device.major < 8) {

@@ -13,6 +13,10 @@ namespace pare {
 // reason: there is no such device, or this libtorch cannot use it.
 Result<torch::Device> find_torch_device(const std::string& name);
 
+// The first GPU if there is one, this libtorch can use it and `needed` bytes are free there; else
+// the CPU, and in *why, where there is a GPU, why not.
+torch::Device choose_torch_device(uint64_t needed, std::string* why);
+
 // Bytes that are free on a GPU; 0 if nobody can say.
 uint64_t free_device_memory(const torch::Device& device);
 

@@ -20,11 +20,7 @@ constexpr int64_t kFewTokens = 64;
 template <typename Body>
 auto guarded(const char* what, Body body) -> decltype(body()) {
   follow_thread_setting();
-  try {
-    return body();
-  } catch (const std::exception& error) {
-    return torch_error(what, error);
-  }
+  return without_exceptions(what, body);
 }
 
 torch::Tensor rms_norm(const torch::Tensor& x, const torch::Tensor& weight, double epsilon) {
