@@ -124,8 +124,10 @@ struct RawEight<false> {
   }
 };
 
+// With few queries it leaves half of a processor to the kernels beside it. Keys and values of
+// tokens before are read before the kernel before has ended: earlier steps left them.
 template <int kDim, int kQueries, bool kHalf>
-__global__ void __launch_bounds__(kFastThreads, 1)
+__global__ void __launch_bounds__(kFastThreads, kQueries <= 2 ? 2 : 1)
     fast_kernel(const __grid_constant__ OneTokenArgs a) {
   constexpr int kLanes = kDim / 8, kAtOnce = 32 / kLanes;  // lanes of a key; keys of a warp's load
   constexpr int kSteps = 4, kKeys = kSteps * kAtOnce;
@@ -133,23 +135,51 @@ __global__ void __launch_bounds__(kFastThreads, 1)
   __shared__ __align__(16) float results[kFastWarps][kQueries][kDim];
   __shared__ float tops[kFastWarps][kQueries], sums[kFastWarps][kQueries];
   __shared__ float factor[kQueries * kMostParts];
-  wait_for_inputs();
+  static_assert(kFastThreads % kDim == 0);
+  start_next();
   const AttentionInput& in = a.in;
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
   const int group = in.heads / a.layer.kv_heads, kv_head = blockIdx.y;
   const int first = blockIdx.x * kQueries, count = min(kQueries, group - first);
-  const int64_t position = *a.position;
+  const int64_t position = *a.position;  // copied before the step's first kernel
   const KeyRange range = range_of(in, group, group, position, first, blockIdx.z, a.parts);
-  const float* heads = in.q.data + static_cast<int64_t>(kv_head * group + first) * kDim;
-#pragma unroll
-  for (int i = threadIdx.x; i < kQueries * kDim; i += kFastThreads) {
-    const int r = i / kDim;
-    queries[r][i % kDim] =
-        r < count ? turned(heads + r * kDim, i % kDim, a.store.q_turns, position) * in.scale : 0.0f;
-  }
-  if (range.begin <= position && position < range.end) store_token(a, kv_head, position);
-  __syncthreads();
+  const bool has_token = range.begin <= position && position < range.end;
   const int column = lane % kLanes * 8;
+  const KvSide key_side = keys_of(a.layer), value_side = values_of(a.layer);
+  const int64_t head_row = kv_head * a.layer.capacity;
+  RawEight<kHalf> keys[kSteps], values[kSteps];
+  const auto load = [&](int64_t from, int64_t end) {
+#pragma unroll
+    for (int s = 0; s < kSteps; ++s) {
+      const int64_t key = from + s * kAtOnce + lane / kLanes;
+      const int64_t row = head_row + (key < end ? key : end - 1);
+      keys[s].load(key_side, row, column);
+      values[s].load(value_side, row, column);
+    }
+  };
+  int64_t begin = range.begin + warp * kKeys, end = min(range.end, position);
+  if (begin < end) load(begin, end);
+  const int q_column = static_cast<int>(threadIdx.x) % kDim;
+  const Turn turn = turn_of(q_column, a.store.q_turns, position);
+  wait_for_inputs();
+  const float* heads = in.q.data + static_cast<int64_t>(kv_head * group + first) * kDim;
+  constexpr int kOfThread = (kQueries * kDim + kFastThreads - 1) / kFastThreads;
+  float own[kOfThread], other[kOfThread];
+#pragma unroll
+  for (int i = 0; i < kOfThread; ++i) {
+    const int r = (i * kFastThreads + static_cast<int>(threadIdx.x)) / kDim;
+    own[i] = r < count ? heads[r * kDim + q_column] : 0.0f;
+    other[i] = r < count ? heads[r * kDim + turn.other] : 0.0f;
+  }
+  if (has_token) store_token(a, kv_head, position);
+#pragma unroll
+  for (int i = 0; i < kOfThread; ++i) {
+    const int r = (i * kFastThreads + static_cast<int>(threadIdx.x)) / kDim;
+    if (r < kQueries) {
+      queries[r][q_column] = (own[i] * turn.cosine + other[i] * turn.sine) * in.scale;
+    }
+  }
+  __syncthreads();
   float q[kQueries][8], mixed[kQueries][8] = {}, top[kQueries], sum[kQueries] = {};
 #pragma unroll
   for (int r = 0; r < kQueries; ++r) {
@@ -157,18 +187,21 @@ __global__ void __launch_bounds__(kFastThreads, 1)
 #pragma unroll
     for (int i = 0; i < 8; ++i) q[r][i] = queries[r][column + i];
   }
-  const KvSide key_side = keys_of(a.layer), value_side = values_of(a.layer);
-  const int64_t head_row = kv_head * a.layer.capacity;
-  for (int64_t begin = range.begin + warp * kKeys; begin < range.end; begin += kFastWarps * kKeys) {
-    RawEight<kHalf> keys[kSteps], values[kSteps];
+  // The last warp takes the token itself, after the others of its keys.
+  bool token_left = has_token && warp == kFastWarps - 1;
+#pragma unroll 1
+  while (begin < end || token_left) {
+    if (begin >= end) {
+      token_left = false;
+      begin = position;
+      end = position + 1;
+      load(begin, end);
+    }
     bool seen[kSteps];
 #pragma unroll
     for (int s = 0; s < kSteps; ++s) {
       const int64_t key = begin + s * kAtOnce + lane / kLanes;
-      seen[s] = key < range.end && (in.window <= 0 || key > position - in.window);
-      const int64_t row = head_row + (key < range.end ? key : range.end - 1);
-      keys[s].load(key_side, row, column);
-      values[s].load(value_side, row, column);
+      seen[s] = key < end && (in.window <= 0 || key > position - in.window);
     }
     float score[kSteps][kQueries];
 #pragma unroll
@@ -214,6 +247,8 @@ __global__ void __launch_bounds__(kFastThreads, 1)
         for (int i = 0; i < 8; ++i) mixed[r][i] += score[s][r] * v.v[i];
       }
     }
+    begin += kFastWarps * kKeys;
+    if (begin < end) load(begin, end);
   }
 #pragma unroll
   for (int r = 0; r < kQueries; ++r) {

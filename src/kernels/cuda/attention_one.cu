@@ -69,7 +69,10 @@ template <int kDim, int kQueries>
 void launch_fast(Stream& stream, const OneTokenArgs& a) {
   const int group = a.in.heads / a.layer.kv_heads;
   const dim3 grid = grid_of(blocks_for(group, kQueries), a.layer.kv_heads, a.parts);
-  const auto run = [&](auto kernel) { launch(stream, kernel, grid, kFastThreads, 0, a); };
+  const auto run = [&](auto kernel) {
+    prefer_shared_memory(stream, kernel);
+    launch(stream, kernel, grid, kFastThreads, 0, a);
+  };
   a.layer.form == CodecId::kF16 ? run(fast_kernel<kDim, kQueries, true>)
                                 : run(fast_kernel<kDim, kQueries, false>);
 }
@@ -80,7 +83,7 @@ constexpr int64_t kKeysOfBlock = 256;
 }  // namespace
 
 int64_t attention_counters(const AttentionInput& in, const KvLayer& layer) {
-  return blocks_for(in.heads / layer.kv_heads, 4) * layer.kv_heads;
+  return blocks_for(in.heads / layer.kv_heads, 2) * layer.kv_heads;
 }
 
 void attention_one(Stream& stream, const StoreInput& store, const AttentionInput& in,
@@ -92,12 +95,16 @@ void attention_one(Stream& stream, const StoreInput& store, const AttentionInput
   if (fast) {
     const int64_t keys = in.window > 0 ? std::min<int64_t>(in.longest, in.window + 64) : in.longest;
     a.parts = static_cast<int>(std::clamp<int64_t>(blocks_for(keys, kKeysOfBlock), 1, kMostParts));
-    // Eight queries at once read keys once, four leave registers to the next kernel.
-    const bool eight = group > 4 && in.longest > 1024;
+    // Many queries at once read keys once; two are done sooner, and leave room to the next kernel.
+    const int queries = in.longest <= 1024 ? 2 : group <= 4 ? 4 : 8;
     if (in.head_dim == 64) {
-      return eight ? launch_fast<64, 8>(stream, a) : launch_fast<64, 4>(stream, a);
+      return queries == 2   ? launch_fast<64, 2>(stream, a)
+             : queries == 4 ? launch_fast<64, 4>(stream, a)
+                            : launch_fast<64, 8>(stream, a);
     }
-    return eight ? launch_fast<128, 8>(stream, a) : launch_fast<128, 4>(stream, a);
+    return queries == 2   ? launch_fast<128, 2>(stream, a)
+           : queries == 4 ? launch_fast<128, 4>(stream, a)
+                          : launch_fast<128, 8>(stream, a);
   }
   a.parts = static_cast<int>(attention_parts(in, layer));
   launch(stream, one_kernel, grid_of(blocks_for(group, kTileQueries), layer.kv_heads, a.parts),

@@ -8,16 +8,24 @@ namespace pare::cuda {
 
 inline constexpr int kOfLane = kMostHeadColumns / 32;  // columns of a head that one lane has
 
-// Column c of a head at `x`, turned.
-__device__ __forceinline__ float turned(const float* x, int c, const Turns& turns,
-                                        int64_t position) {
+// How a column of a head is turned: with which other one, cosine, and sine with its sign.
+struct Turn {
+  int other;
+  float cosine, sine;
+};
+__device__ __forceinline__ Turn turn_of(int c, const Turns& turns, int64_t position) {
   const int pairs = turns.pairs;
-  if (turns.table == nullptr || c >= 2 * pairs) return x[c];
+  if (turns.table == nullptr || c >= 2 * pairs) return {c, 1.0f, 0.0f};
   const bool second = turns.halves ? c >= pairs : c % 2 == 1;
   const int pair = turns.halves ? (second ? c - pairs : c) : c / 2;
   const float2 turn = reinterpret_cast<const float2*>(turns.table)[position * pairs + pair];
-  const float other = x[turns.halves ? (second ? pair : pair + pairs) : c ^ 1];
-  return second ? other * turn.y + x[c] * turn.x : x[c] * turn.x - other * turn.y;
+  return {turns.halves ? (second ? pair : pair + pairs) : c ^ 1, turn.x, second ? turn.y : -turn.y};
+}
+// Column c of a head at `x`, turned.
+__device__ __forceinline__ float turned(const float* x, int c, const Turns& turns,
+                                        int64_t position) {
+  const Turn turn = turn_of(c, turns, position);
+  return x[c] * turn.cosine + x[turn.other] * turn.sine;
 }
 
 // A row of the cache from values v[i] of columns 32 i + lane.

@@ -44,6 +44,13 @@ void launch(Stream& stream, void (*kernel)(Params...), dim3 grid, int threads, s
   stream.note(cudaLaunchKernelEx(&config, kernel, std::forward<Args>(args)...));
 }
 
+// Kernels that share a processor must divide its memory between cache and shared memory alike.
+template <typename Kernel>
+void prefer_shared_memory(Stream& stream, Kernel kernel) {
+  stream.note(cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout,
+                                   cudaSharedmemCarveoutMaxShared));
+}
+
 constexpr int64_t blocks_for(int64_t count, int64_t each) { return (count + each - 1) / each; }
 inline dim3 grid_of(int64_t x, int64_t y = 1, int64_t z = 1) {
   return dim3(static_cast<unsigned>(x), static_cast<unsigned>(y), static_cast<unsigned>(z));

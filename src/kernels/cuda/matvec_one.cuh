@@ -7,8 +7,10 @@
 
 namespace pare::cuda {
 
+inline constexpr int kOneThreads = 256, kOneWarps = kOneThreads / 32;
+
 // Units of kAtOnce steps are read before the first is used.
-template <typename C, int kRows, int kAtOnce>
+template <typename C, typename Order, int kRows, int kAtOnce>
 __device__ void dot_one(const OneArgs& a, const OneInput& x, const Matrix* const* matrix,
                         const int* row, float (&sum)[kRows]) {
   constexpr int kUnits = C::kBlockLen / kUnitColumns;
@@ -22,7 +24,7 @@ __device__ void dot_one(const OneArgs& a, const OneInput& x, const Matrix* const
       const int64_t index = static_cast<int64_t>(row[r]) * blocks + block;
       C::unpack(block_at<C>(matrix[r]->field, index), within, a.books, &unit[r]);
     }
-    add_unit<C, kRows>(unit, x, block * C::kBlockLen, within, sum);
+    add_unit<C, Order>(unit, x, u, within, sum);
   }
 }
 template <int kRows, typename... C>
@@ -30,7 +32,8 @@ __device__ void dot_one(CodecList<C...>, const OneArgs& a, const OneInput& x,
                         const Matrix* const* matrix, const int* row, float (&sum)[kRows]) {
   constexpr int kAtOnce = kRows == 1 && sizeof...(C) == 1 ? 2 : 1;
   const CodecId id = matrix[0]->codec;
-  ((id == C::kId ? dot_one<C, kRows, kAtOnce>(a, x, matrix, row, sum) : void()), ...);
+  using Order = typename OrderOf<CodecList<C...>>::Type;
+  ((id == C::kId ? dot_one<C, Order, kRows, kAtOnce>(a, x, matrix, row, sum) : void()), ...);
 }
 
 template <typename List, int kRows>
@@ -44,9 +47,10 @@ __global__ void __launch_bounds__(kOneThreads, kRows == 1 ? 4 : 3)
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
   const int rows = static_cast<int>(segment.matrix.rows);
   const int number = static_cast<int>(blockIdx.x) - a.first_block[s];
-  wait_for_inputs();
   const OneInput x(one_memory, a.columns);
-  round_input(a, x);
+  take_input<kOneThreads>(a, [&x](int i, bool inside, const float4& v) {
+    put_bytes<typename OrderOf<List>::Type>(x, i, inside, v);
+  });
   const int unit = number * kOneWarps + warp, first = gated ? unit : unit * kRows;
   if (first >= rows) return;
   const Matrix* matrix[kRows];

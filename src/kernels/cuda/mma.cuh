@@ -17,6 +17,10 @@ __device__ __forceinline__ void copy_async(void* to, const void* from, bool vali
                "r"(valid ? 16 : 0)
                : "memory");
 }
+__device__ __forceinline__ void copy_async(void* to, const void* from) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(shared_address(to)), "l"(from)
+               : "memory");
+}
 __device__ __forceinline__ void commit_copies() {
   asm volatile("cp.async.commit_group;" ::: "memory");
 }

@@ -1,16 +1,16 @@
-// The ring of pieces of rows that a warp of matvec_stream.cuh reads: how they lie in it, and which
-// come next. For family_*.cu.
+// The ring of pieces of rows that a warp of matvec_stream.cuh reads: how they lie in it, and how
+// they come there. For family_*.cu.
 #pragma once
 
 #include <utility>
 
+#include "kernels/cuda/mma.cuh"
 #include "kernels/cuda/one_input.cuh"
-#include "kernels/cuda/stream_copy.cuh"
 
 namespace pare::cuda {
 
-// A piece of a row lies in a stage of the ring field by field, each with up to 15 bytes before it
-// and behind it, since copies begin and end at multiples of 16.
+// A piece of a row lies in a stage of the ring field by field. Copies begin and end at multiples of
+// 16: a field of other sizes has up to 15 bytes before it and behind it.
 template <typename C>
 __host__ __device__ constexpr int fields_of() {
   if constexpr (IsFloat<C>) {
@@ -19,10 +19,11 @@ __host__ __device__ constexpr int fields_of() {
     return C::kFieldCount;
   }
 }
+// A block of floats is eight of them.
 template <typename C>
 __host__ __device__ constexpr int block_len_of() {
   if constexpr (IsFloat<C>) {
-    return 1;
+    return 8;
   } else {
     return C::kBlockLen;
   }
@@ -31,16 +32,21 @@ __host__ __device__ constexpr int block_len_of() {
 template <typename C>
 __host__ __device__ constexpr int bytes_of(int f) {
   if constexpr (IsFloat<C>) {
-    return C::kBytes;
+    return 8 * C::kBytes;
   } else {
     return C::field(f).bytes;
   }
+}
+template <typename C>
+__host__ __device__ constexpr bool is_aligned(int f) {
+  return bytes_of<C>(f) % 16 == 0;
 }
 template <typename C, int kColumns>
 __host__ __device__ constexpr int slot_of(int field) {
   int at = 0;
   for (int f = 0; f < field; ++f) {
-    at += (kColumns / block_len_of<C>() * bytes_of<C>(f) + 15) / 16 * 16 + 16;
+    at += (kColumns / block_len_of<C>() * bytes_of<C>(f) + 15) / 16 * 16 +
+          (is_aligned<C>(f) ? 0 : 16);
   }
   return at;
 }
@@ -59,7 +65,7 @@ template <typename List, int kColumns>
 struct Ring;
 template <typename... C, int kColumns>
 struct Ring<CodecList<C...>, kColumns> {
-  // Bytes of a stage of one row, and fields; the largest of the codecs'.
+  // Bytes of a stage of one row; the largest of the codecs'.
   static constexpr int kStage = [] {
     int most = 0;
     ((most = slot_of<C, kColumns>(fields_of<C>()) > most ? slot_of<C, kColumns>(fields_of<C>())
@@ -67,12 +73,11 @@ struct Ring<CodecList<C...>, kColumns> {
      ...);
     return most;
   }();
-  static constexpr int kFields = [] {
-    int most = 0;
-    ((most = fields_of<C>() > most ? fields_of<C>() : most), ...);
-    return most;
-  }();
   static constexpr bool kFloats = (IsFloat<C> || ...);
+  static constexpr bool kHeavy = kFloats || (sizeof...(C) == 1 && (HasHalves<C> && ...));
+  // Half of a processor's registers are enough for a block, so that the next kernel's can be there
+  // beside it. Floats take more memory, and fewer warps are enough for them.
+  static constexpr int kThreads = kFloats ? 384 : 512, kWarps = kThreads / 32;
 };
 
 // What a warp does one after the other: pieces of jobs, a job being kRows rows.
@@ -80,54 +85,78 @@ struct Cursor {
   int job, piece;
 };
 
-// Which rows a job is; gives the segment.
+// The rows of a job, and whose they are.
 template <int kRows>
-__device__ __forceinline__ int find_rows(const OneArgs& a, int job, const Matrix** matrix,
-                                         int* row) {
-  int s = 0;
-  while (job >= a.first_block[s + 1]) ++s;
+struct JobRows {
+  int segment[kRows], row[kRows];
+};
+template <int kRows>
+__device__ __forceinline__ JobRows<kRows> find_rows(const OneArgs& a, int job) {
+  JobRows<kRows> found;
   const bool gated = a.gate != Gate::kNone;
-  const Matrix& m = a.segment[s].matrix;
+  int s = 0;
+#pragma unroll
+  for (int i = 1; i < kMaxSegments; ++i) s += !gated && job >= a.first_block[i] ? 1 : 0;
+  const int first = (job - a.first_block[s]) * (gated ? 1 : kRows);
+  const int last = static_cast<int>(a.segment[s].matrix.rows) - 1;
 #pragma unroll
   for (int r = 0; r < kRows; ++r) {
-    matrix[r] = gated ? &a.segment[r].matrix : &m;
-    const int first = (job - a.first_block[s]) * (gated ? 1 : kRows);
-    row[r] = gated ? first : min(first + r, static_cast<int>(m.rows) - 1);
+    found.segment[r] = gated ? r : s;
+    found.row[r] = gated ? first : min(first + r, last);
   }
-  return s;
+  return found;
 }
 
-// A field of a piece, as it is copied.
-struct FieldCopy {
-  uintptr_t from = 0;
-  uint32_t bytes = 0;
-  int slot = 0;
-};
+// Asks for a piece of a row: all lanes copy 16 bytes at a time.
 template <typename C, int kColumns>
-__device__ __forceinline__ void find_field(const Matrix& m, int row, int piece, int columns,
-                                           int field, FieldCopy* copy) {
+__device__ __forceinline__ void copy_piece(const Matrix& m, int row, int piece, int columns,
+                                           uint8_t* stage) {
   constexpr int kBlocks = kColumns / block_len_of<C>();
-  const int blocks = columns / block_len_of<C>(), begin = piece * kBlocks;
-  const int count = min(kBlocks, blocks - begin);
-  int bytes = 0;
+  const int lane = threadIdx.x % 32, blocks = columns / block_len_of<C>();
+  const int begin = piece * kBlocks, count = min(kBlocks, blocks - begin);
+  const auto first = static_cast<uint32_t>(row * blocks + begin);
   for_fields<C>([&](auto f) {
-    constexpr int kField = decltype(f)::kValue;
-    constexpr int kBytes = bytes_of<C>(kField), kSlot = slot_of<C, kColumns>(kField);
-    if (kField != field) return;
-    bytes = kBytes;
-    copy->slot = kSlot;
+    constexpr int kField = decltype(f)::kValue, kBytes = bytes_of<C>(kField);
+    constexpr int kSlot = slot_of<C, kColumns>(kField);
+    constexpr int kMost = kBlocks * kBytes / 16 + (is_aligned<C>(kField) ? 0 : 1);
+    const uint8_t* from = m.field[kField] + static_cast<uint64_t>(first) * kBytes;
+    int bytes = count * kBytes;
+    if (!is_aligned<C>(kField)) {
+      const auto before = static_cast<int>(reinterpret_cast<uintptr_t>(from) & 15u);
+      from -= before;
+      bytes += before;
+    }
+    from += 16 * lane;
+#pragma unroll
+    for (int i = 0; i < kMost; i += 32) {
+      if (16 * (i + lane) < bytes) copy_async(stage + kSlot + 16 * (i + lane), from + 16 * i);
+    }
   });
-  if (bytes == 0) return;
-  const auto at = reinterpret_cast<uintptr_t>(m.field[field]) +
-                  (static_cast<int64_t>(row) * blocks + begin) * bytes;
-  copy->from = at & ~uintptr_t{15};
-  copy->bytes = static_cast<uint32_t>(((at + count * bytes + 15) & ~uintptr_t{15}) - copy->from);
 }
 template <int kColumns, typename... C>
-__device__ __forceinline__ void find_field(CodecList<C...>, const Matrix& m, int row, int piece,
-                                           int columns, int field, FieldCopy* copy) {
-  ((m.codec == C::kId ? find_field<C, kColumns>(m, row, piece, columns, field, copy) : void()),
+__device__ __forceinline__ void copy_piece(CodecList<C...>, const Matrix& m, int row, int piece,
+                                           int columns, uint8_t* stage) {
+  const CodecId id = m.codec;
+  ((sizeof...(C) == 1 || id == C::kId ? copy_piece<C, kColumns>(m, row, piece, columns, stage)
+                                      : void()),
    ...);
+}
+// Until the oldest of `stages` groups of copies is there, for all lanes.
+__device__ __forceinline__ void wait_oldest(int stages) {
+  asm volatile(
+      "{\n"
+      ".reg .pred two, three, four, one;\n"
+      "setp.eq.s32 two, %0, 2;\n"
+      "setp.eq.s32 three, %0, 3;\n"
+      "setp.eq.s32 four, %0, 4;\n"
+      "setp.lt.s32 one, %0, 2;\n"
+      "@one cp.async.wait_group 0;\n"
+      "@two cp.async.wait_group 1;\n"
+      "@three cp.async.wait_group 2;\n"
+      "@four cp.async.wait_group 3;\n"
+      "}" ::"r"(stages)
+      : "memory");
+  __syncwarp();
 }
 
 }  // namespace pare::cuda

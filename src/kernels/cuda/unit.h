@@ -9,7 +9,9 @@
 //   kZero                     what is subtracted from levels; 0 if they are signed
 //   kOffsets                  whether offsets are anything but 0
 //   column(unit, group)       of the block: where each of the two groups begins
+//   unit_of(n), group_of(n)   the other way: of the n-th 16 columns
 //   kOneScale                 (if there) a unit is 32 neighbouring columns with one scale
+//   levels(block, half, out)  (if there) of a block that is one unit, those of one group
 //   unpack(block, unit, books, out)
 //
 // value[c] = scale[g] * (level[c] - kZero) + offset[g], with c / 16 = g in {0, 1}; levels are
@@ -58,6 +60,8 @@ struct PlainColumns {
   static PARE_HD int column(int unit, int group) {
     return unit * kUnitColumns + group * kGroupColumns;
   }
+  static PARE_HD int unit_of(int n) { return n >> 1; }
+  static PARE_HD int group_of(int n) { return n & 1; }
 };
 // Bytes hold columns that are 32 apart, in two halves (Q4_K, Q5_K). Units 2 i and 2 i + 1 are 64
 // neighbouring columns: the first groups of both are 32 with one scale, and so are the second.
@@ -66,12 +70,16 @@ struct NibbleColumns {
   static PARE_HD int column(int unit, int group) {
     return (unit >> 1) * 64 + (unit & 1) * 16 + group * 32;
   }
+  static PARE_HD int unit_of(int n) { return (n >> 2) * 2 + (n & 1); }
+  static PARE_HD int group_of(int n) { return n >> 1 & 1; }
 };
 // The same in four quarters (Q2_K, Q3_K, TQ2_0): byte 32 h + 16 e + i, pairs 2 p and 2 p + 1.
 struct PairColumns {
   static PARE_HD int column(int unit, int group) {
     return (unit >> 2) * 128 + (2 * (unit & 1) + group) * 32 + (unit >> 1 & 1) * 16;
   }
+  static PARE_HD int unit_of(int n) { return (n >> 3) * 4 + (n >> 2 & 1) + (n & 1) * 2; }
+  static PARE_HD int group_of(int n) { return n >> 1 & 1; }
 };
 
 template <typename C>

@@ -106,6 +106,8 @@ struct Q6_K {
   static PARE_HD int column(int unit, int group) {
     return (unit >> 2) * 128 + (unit >> 1 & 1) * 32 + (unit & 1) * 16 + group * 64;
   }
+  static PARE_HD int unit_of(int n) { return (n >> 3) * 4 + (n & 3); }
+  static PARE_HD int group_of(int n) { return n >> 2 & 1; }
   template <typename P>
   static PARE_HD void unpack(const BlockOf<P>& b, int unit, const Books&, Unit* out) {
     unpack_nibbles(b.field[0] + 16 * unit, out);

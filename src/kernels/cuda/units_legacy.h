@@ -107,12 +107,18 @@ struct Q8_0 : PlainColumns {
   static constexpr bool kOffsets = false;
   PARE_FIELDS({0, 2}, {2, 32});
   template <typename P>
+  static PARE_HD void levels(const BlockOf<P>& b, int half, uint32_t* out) {
+    const Words4 q = load16(b.field[1] + 16 * half);
+    for (int i = 0; i < 4; ++i) out[i] = q.w[i];
+  }
+  template <typename P>
+  static PARE_HD float scale(const BlockOf<P>& b) {
+    return half_to_float(load2(b.field[0]));
+  }
+  template <typename P>
   static PARE_HD void unpack(const BlockOf<P>& b, int, const Books&, Unit* out) {
-    for (int half = 0; half < 2; ++half) {
-      const Words4 q = load16(b.field[1] + 16 * half);
-      for (int i = 0; i < 4; ++i) out->level[4 * half + i] = q.w[i];
-    }
-    set_scales(out, half_to_float(load2(b.field[0])), 0.0f);
+    for (int half = 0; half < 2; ++half) levels(b, half, out->level + 4 * half);
+    set_scales(out, scale(b), 0.0f);
   }
 };
 

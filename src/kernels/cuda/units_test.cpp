@@ -44,6 +44,10 @@ void expect_what_the_codec_decodes() {
     for (int f = 0; f < C::kFieldCount; ++f) block.field[f] = first + C::field(f).begin;
     std::set<int> columns;
     for (int u = 0; u < C::kBlockLen / kUnitColumns; ++u) {
+      for (int g = 0; g < 2; ++g) {
+        EXPECT_EQ(C::unit_of(C::column(u, g) / kGroupColumns), u);
+        EXPECT_EQ(C::group_of(C::column(u, g) / kGroupColumns), g);
+      }
       Unit unit;
       C::unpack(block, u, host_books(), &unit);
       for (int i = 0; i < kUnitColumns; ++i) {
