@@ -113,8 +113,8 @@ void SoftcapRow(const float* x, float factor, int64_t n, float* out) {
 
 HWY_INLINE Vector Silu(Vector v) {
   const Floats d;
-  // Beyond 88 the exponential would leave floats; x / 1e38 is zero for all purposes. Below -30 it is
-  // nothing beside 1, and far below so small that CPUs take a hundred cycles for it.
+  // Beyond 88 the exponential would leave floats; x / 1e38 is zero for all purposes. Below -30 it
+  // is nothing beside 1, and far below so small that CPUs take a hundred cycles for it.
   const Vector e = hn::Exp(d, hn::Clamp(hn::Neg(v), hn::Set(d, -30.0f), hn::Set(d, 88.0f)));
   return hn::Div(v, hn::Add(hn::Set(d, 1.0f), e));
 }
