@@ -111,7 +111,7 @@ Result<DriveResult> drive(const Model& model, const Plan& plan, Encoder& encoder
                        {.split_max_bytes = options.split_max_bytes}));
   PARE_RETURN_IF_ERROR(refuse_input_as_output(model, set));
   if (!model.metadata.contains("tokenizer.ggml.model")) {
-    progress.note("note: the model has no tokenizer, so what is written has none: no text from it");
+    progress.note("note: the model has no tokenizer, so the file has none: nothing can run text with it");
   }
 
   PARE_ASSIGN_OR_RETURN(

@@ -76,8 +76,8 @@ class Session {
   Rows run_blocks(std::span<const int32_t> tokens, int64_t wanted);
   void run(const std::vector<Step>& steps, Rows rows);
   void run_step(const Step& step, const Rows& rows);
-  // Linears with the same input, at once.
   void take_input(const Step& linear, const Rows& rows);
+  // Linears with the same input, at once.
   void run_linears(std::span<const Step> steps, const Rows& rows);
   // Two linears and the step that multiplies them, in one pass; false where that does not pay.
   bool run_gated(std::span<const Step> steps, const Rows& rows);
