@@ -24,8 +24,7 @@ Status calibrate(const Args& args) {
   const auto model = std::make_shared<const Model>(std::move(opened));
   PARE_ASSIGN_OR_RETURN(
       Backend* const backend,
-      load_backend(args.device,
-                   {.model = &model->desc, .tokens = args.text.chunks * args.text.context},
+      load_backend(args.device, {.model = &model->desc, .tokens = args.text.tokens()},
                    args.common.quiet));
   std::string description;
   PARE_ASSIGN_OR_RETURN(

@@ -73,8 +73,7 @@ class Job {
     model_ = std::make_shared<const Model>(std::move(opened));
     PARE_ASSIGN_OR_RETURN(backend_, load_backend(args_.search.device,
                                                  {.model = &model_->desc,
-                                                  .tokens = args_.search.calibration.chunks *
-                                                            args_.search.calibration.context},
+                                                  .tokens = args_.search.calibration.tokens()},
                                                  args_.common.quiet));
     return {};
   }

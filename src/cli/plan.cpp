@@ -30,8 +30,7 @@ Status make_plan(const Args& args) {
   PARE_ASSIGN_OR_RETURN(
       Backend* const backend,
       load_backend(args.search.device,
-                   {.model = &model->desc,
-                    .tokens = args.search.calibration.chunks * args.search.calibration.context},
+                   {.model = &model->desc, .tokens = args.search.calibration.tokens()},
                    args.common.quiet));
   std::string description;
   PARE_ASSIGN_OR_RETURN(

@@ -17,6 +17,7 @@ struct CalibrationText {
   int64_t chunks = 32;     // windows used, spread over the text
   int64_t context = 512;
   uint64_t seed = 1;
+  int64_t tokens() const { return chunks * context; }
 };
 void add_calibration_text(CLI::App& app, CalibrationText& options);
 
