@@ -10,13 +10,25 @@ namespace {
 
 size_t size(int64_t n) { return static_cast<size_t>(n); }
 
+// n rows of `words` 4-byte words as columns: out[word][n].
+void interleave(const void* rows, int64_t n, int64_t words, void* out) {
+  constexpr int64_t kWord = 4;
+  const auto* from = static_cast<const char*>(rows);
+  auto* to = static_cast<char*>(out);
+  for (int64_t w = 0; w < words; ++w, from += kWord) {
+    for (int64_t i = 0; i < n; ++i, to += kWord) {
+      std::memcpy(to, from + i * words * kWord, kWord);
+    }
+  }
+}
+
 }  // namespace
 
 QuantizedTile QuantizedTiles::at(int64_t tile, int64_t column) const {
-  const auto offset = [&](int64_t len) { return tokens_ * ((tile * columns_ + column) / len); };
-  return {first_.q + q_bytes_ * offset(1), first_.scale + offset(32),
-          first_.start + offset(scale_len_),
-          first_.sum == nullptr ? nullptr : first_.sum + offset(offset_len_)};
+  const int64_t all = tokens_ * (tile * columns_ + column);  // a multiple of 32
+  const auto groups = [&](int64_t len) { return len == 32 ? all / 32 : all / 16; };
+  return {first_.q + q_bytes_ * all, first_.scale + groups(32), first_.start + groups(scale_len_),
+          first_.sum == nullptr ? nullptr : first_.sum + groups(offset_len_)};
 }
 
 template <class T>
@@ -37,28 +49,27 @@ void TileMaker<T>::make_q(const FloatRows& rows, ThreadPool& pool) {
     thread_local AlignedBuffer<T> q_buffer;
     thread_local AlignedBuffer<float> scale_buffer;
     thread_local AlignedBuffer<int32_t> sums_buffer;
-    T* q = q_buffer.reserve(size(columns_));
-    float* scale = scale_buffer.reserve(size(groups));
-    int32_t* sums = sums_buffer.reserve(size(halves));
-    for (int64_t i = 0; i < n; ++i) {
-      if (const int64_t t = tile * n + i; t < rows.tokens) {
-        const float* x = rows.row(t);
-        quantize(x, whole, q, scale, sums);
-        if (whole != columns_) {
-          float last[32] = {};
-          std::copy(x + whole, x + rows.columns, last);
-          quantize(last, 32, q + whole, scale + whole / 32, sums + whole / 16);
-        }
-      } else {
-        std::fill(q, q + columns_, T{0});
-        std::fill(scale, scale + groups, 0.0f);
-        std::fill(sums, sums + halves, 0);
-      }
-      const auto* bytes = reinterpret_cast<const int8_t*>(q);
-      for (int64_t w = 0; w < words; ++w) std::memcpy(out_q + 4 * (w * n + i), bytes + 4 * w, 4);
-      for (int64_t g = 0; g < groups; ++g) out_scale[g * n + i] = scale[g];
-      for (int64_t g = 0; g < halves; ++g) out_sums[g * n + i] = sums[g];
+    T* q = q_buffer.reserve(size(n * columns_));
+    float* scale = scale_buffer.reserve(size(n * groups));
+    int32_t* sums = sums_buffer.reserve(size(n * halves));
+    const int64_t there = std::min(n, rows.tokens - tile * n);
+    for (int64_t i = 0; i < there; ++i) {
+      const float* x = rows.row(tile * n + i);
+      T* const row_q = q + i * columns_;
+      float* const row_scale = scale + i * groups;
+      int32_t* const row_sums = sums + i * halves;
+      quantize(x, whole, row_q, row_scale, row_sums);
+      if (whole == columns_) continue;
+      float last[32] = {};
+      std::copy(x + whole, x + rows.columns, last);
+      quantize(last, 32, row_q + whole, row_scale + whole / 32, row_sums + whole / 16);
     }
+    std::fill(q + there * columns_, q + n * columns_, T{0});
+    std::fill(scale + there * groups, scale + n * groups, 0.0f);
+    std::fill(sums + there * halves, sums + n * halves, 0);
+    interleave(q, n, words, out_q);
+    interleave(scale, n, groups, out_scale);
+    interleave(sums, n, halves, out_sums);
   });
 }
 

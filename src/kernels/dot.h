@@ -18,6 +18,9 @@ struct Dot {
   void (*dot)(const std::byte* weight, int64_t rows, int64_t columns, const Int8Rows& x,
               int64_t tokens, float* y, int64_t y_stride);
   bool pairs = false;  // what x.q is to be in
+
+  // With more tokens, panels are faster: they unpack once, which counts where that takes long.
+  int64_t most_tokens() const;
 };
 
 // Null: there is none.

@@ -141,7 +141,7 @@ void few_tokens(std::span<const FewTokens> products, ThreadPool& pool) {
 int64_t few_limit(const Kernel& kernel) {
   if (many_tokens_differ(kernel)) return kAlikeTokens;
   if (kernel.float_dot != nullptr) return 2 * Dot::kTokens;
-  return kernel.dot != nullptr ? Dot::kTokens : kernel.core->few_tokens;
+  return kernel.dot != nullptr ? kernel.dot->most_tokens() : kernel.core->few_tokens;
 }
 
 Task make_task(const Product& product, Activations& x, ThreadPool& pool) {

@@ -29,14 +29,14 @@ Scratch& scratch() {
 template <class Body>
 void for_each_tile(const Task& task, int64_t begin, int64_t count, bool first, const Body& body) {
   const int64_t panel_rows = task.core.panel_rows, tile_tokens = task.core.tile_tokens;
-  for (int64_t t = 0; t < task.tokens; t += tile_tokens) {
-    for (int64_t r = begin; r < begin + count; r += panel_rows) {
-      body((r - begin) / panel_rows, t / tile_tokens, std::min(tile_tokens, task.tokens - t),
-           Core::Output{.y = task.y + t * task.y_stride + r,
+  for (int64_t tile = 0, t = 0; t < task.tokens; ++tile, t += tile_tokens) {
+    for (int64_t panel = 0, r = 0; r < count; ++panel, r += panel_rows) {
+      body(panel, tile, std::min(tile_tokens, task.tokens - t),
+           Core::Output{.y = task.y + t * task.y_stride + begin + r,
                         .y_stride = task.y_stride,
-                        .rows = std::min(panel_rows, begin + count - r),
+                        .rows = std::min(panel_rows, count - r),
                         .first = first,
-                        .bias = task.bias == nullptr ? nullptr : task.bias + r});
+                        .bias = task.bias == nullptr ? nullptr : task.bias + begin + r});
     }
   }
 }

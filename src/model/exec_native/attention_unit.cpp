@@ -311,7 +311,7 @@ const Bf16Core* bf16_for(int64_t tokens) {
 }
 }  // namespace
 
-int64_t rows_at_once(int64_t tokens) { return bf16_for(tokens) != nullptr ? 256 : 32; }
+int64_t rows_at_once(int64_t tokens) { return bf16_for(tokens) != nullptr ? 256 : 64; }
 
 void attend(const OpAttributes& attr, const KvCache& cache, size_t layer, const AttentionInput& in,
             const AttentionUnit& unit, float* mixed, float* top, float* sum) {
