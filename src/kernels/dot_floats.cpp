@@ -17,20 +17,21 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 #if HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128
 
-using Floats = hn::CappedTag<float, 16>;
+// With vectors of sixteen, Zen 4 has so many loads on their way to memory that one token reads a
+// fifth slower.
+using Floats = hn::CappedTag<float, 8>;
 using V = hn::Vec<Floats>;
 
 // Weights are asked for so many bytes before they are needed; from further away Zen 3 reads them a
 // seventh slower.
 constexpr size_t kAhead = HWY_TARGET == HWY_AVX2 ? 1024 : 6144;
 
-template <class D>
-HWY_INLINE hn::Vec<D> load(D d, const float* p) {
-  return hn::LoadU(d, p);
+HWY_INLINE V load(const float* p) { return hn::LoadU(Floats(), p); }
+HWY_INLINE V load(const hwy::float16_t* p) {
+  return hn::PromoteTo(Floats(), hn::LoadU(hn::Rebind<hwy::float16_t, Floats>(), p));
 }
-template <class D, class T>  // of 16 bits
-HWY_INLINE hn::Vec<D> load(D d, const T* p) {
-  return hn::PromoteTo(d, hn::LoadU(hn::Rebind<T, D>(), p));
+HWY_INLINE V load(const hwy::bfloat16_t* p) {
+  return hn::PromoteTo(Floats(), hn::LoadU(hn::Rebind<hwy::bfloat16_t, Floats>(), p));
 }
 
 template <class T>
@@ -51,23 +52,17 @@ HWY_INLINE float dot_last(const T* w, const float* x, size_t columns) {
   const Floats d;
   V sum = hn::Zero(d);
   for (size_t i = 0; i < columns; i += hn::Lanes(d)) {
-    sum = hn::MulAdd(load(d, last_w + i), load(d, last_x + i), sum);
+    sum = hn::MulAdd(load(last_w + i), load(last_x + i), sum);
   }
   return hn::GetLane(hn::SumOfLanes(d, sum));
 }
-
-// One token meets vectors of eight: with sixteen, Zen 4 has so many loads on their way to memory
-// that it reads a fifth slower.
-template <size_t kTokens>
-using Columns = hn::CappedTag<float, kTokens == 1 ? 8 : 16>;
 
 // kParts sums of each row and token, so that one need not wait for another; all of them in
 // registers.
 template <class T, size_t kRows, size_t kTokens, size_t kParts>
 HWY_INLINE void dot_together(const T* w, size_t columns, const float* x, size_t x_stride, float* y,
                              size_t y_stride) {
-  const Columns<kTokens> d;
-  using V = hn::Vec<decltype(d)>;
+  const Floats d;
   const size_t lanes = hn::Lanes(d), step = kParts * lanes;
   V sums[kRows][kTokens][kParts];
   for (auto& row : sums) {
@@ -80,9 +75,9 @@ HWY_INLINE void dot_together(const T* w, size_t columns, const float* x, size_t 
     if constexpr (kRows == 1) ask_ahead(w + c, step * sizeof(T));
     for (size_t i = 0; i < kParts; ++i) {
       V v[kRows];
-      for (size_t r = 0; r < kRows; ++r) v[r] = load(d, w + r * columns + c + i * lanes);
+      for (size_t r = 0; r < kRows; ++r) v[r] = load(w + r * columns + c + i * lanes);
       for (size_t t = 0; t < kTokens; ++t) {
-        const V u = load(d, x + t * x_stride + c + i * lanes);
+        const V u = load(x + t * x_stride + c + i * lanes);
         for (size_t r = 0; r < kRows; ++r) sums[r][t][i] = hn::MulAdd(v[r], u, sums[r][t][i]);
       }
     }
