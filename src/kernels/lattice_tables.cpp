@@ -9,16 +9,16 @@
 namespace pare {
 namespace {
 
-template <size_t kCount, size_t kValues>
-LatticeEntries<kCount> entries_of(const Codebook<kCount, kValues>& book) {
-  constexpr size_t kBits = kValues == 8 ? 2 : 3;
+template <size_t kCount>
+LatticeEntries<kCount> entries_of(const Codebook<kCount, 4>& book) {
+  constexpr size_t kBits = 3;
   std::set<int8_t> magnitudes;
   for (const auto& values : book) magnitudes.insert(values.begin(), values.end());
   PARE_CHECK(magnitudes.size() <= size_t{1} << kBits, "a codebook has too many magnitudes");
   LatticeEntries<kCount> result{};
   std::copy(magnitudes.begin(), magnitudes.end(), result.magnitude);
   for (size_t i = 0; i < kCount; ++i) {
-    for (size_t v = 0; v < kValues; ++v) {
+    for (size_t v = 0; v < 4; ++v) {
       const auto index = std::distance(magnitudes.begin(), magnitudes.find(book[i][v]));
       result.entry[i] |= static_cast<uint16_t>(index << (kBits * v));
     }
@@ -28,18 +28,6 @@ LatticeEntries<kCount> entries_of(const Codebook<kCount, kValues>& book) {
 
 }  // namespace
 
-const LatticeEntries<256>& iq2_xxs_entries() {
-  static const auto entries = entries_of(kIq2XxsBook);
-  return entries;
-}
-const LatticeEntries<512>& iq2_xs_entries() {
-  static const auto entries = entries_of(kIq2XsBook);
-  return entries;
-}
-const LatticeEntries<1024>& iq2_s_entries() {
-  static const auto entries = entries_of(kIq2SBook);
-  return entries;
-}
 const LatticeEntries<256>& iq3_xxs_entries() {
   static const auto entries = entries_of(kIq3XxsBook);
   return entries;

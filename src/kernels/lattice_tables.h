@@ -11,16 +11,13 @@ namespace pare {
 inline constexpr int kIq1Zero = 16;
 const std::array<uint64_t, 2048>& iq1_levels();
 
-// A codebook of IQ2 or IQ3 with the few magnitudes apart: an entry holds the indices of its
-// magnitudes, two bits for each of eight or three bits for each of four, the first lowest.
+// A codebook of IQ3 with its few magnitudes apart: an entry holds the indices of its four
+// magnitudes, three bits each, the first lowest.
 template <size_t kEntries>
 struct LatticeEntries {
   alignas(64) uint16_t entry[kEntries];
   alignas(16) uint8_t magnitude[16];
 };
-const LatticeEntries<256>& iq2_xxs_entries();
-const LatticeEntries<512>& iq2_xs_entries();
-const LatticeEntries<1024>& iq2_s_entries();
 const LatticeEntries<256>& iq3_xxs_entries();
 const LatticeEntries<512>& iq3_s_entries();
 

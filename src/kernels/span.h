@@ -24,6 +24,11 @@ namespace {
 
 inline constexpr int kSpanColumns = 256;
 
+PARE_INLINE uint64_t load_u64(const uint8_t* p) {
+  uint64_t v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
 PARE_INLINE uint32_t load_u16(const uint8_t* p) {
   uint16_t v;
   std::memcpy(&v, p, sizeof v);

@@ -8,15 +8,17 @@
 #include "kernels/span_blocks_avx512.h"
 #include "kernels/span_k_avx512.h"
 #include "kernels/span_kernels_avx512.h"
+#include "kernels/span_lattice_avx512.h"
 
 namespace pare {
 
 std::span<const Dot> avx512_dots() {
-  return span::dots(span::Blocks() + span::SuperBlocks() + span::ForDots());
+  return span::dots(span::Blocks() + span::SuperBlocks() + span::Lattices() + span::ForDots());
 }
 
 std::span<const Unpacker> avx512_unpackers() {
-  return span::unpackers(span::Blocks() + span::SuperBlocks() + span::ForPanels());
+  return span::unpackers(span::Blocks() + span::SuperBlocks() + span::Lattices() +
+                         span::ForPanels());
 }
 
 }  // namespace pare
