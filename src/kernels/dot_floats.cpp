@@ -35,8 +35,8 @@ HWY_INLINE V load(const hwy::bfloat16_t* p) {
 }
 
 template <class T>
-HWY_INLINE void ask_ahead(const T* w, size_t bytes) {
-  const uintptr_t ahead = reinterpret_cast<uintptr_t>(w) + kAhead;  // maybe behind the rows
+HWY_INLINE void ask_ahead(const T* w, size_t bytes, size_t distance) {
+  const uintptr_t ahead = reinterpret_cast<uintptr_t>(w) + distance;  // maybe behind the rows
   for (size_t i = 0; i < bytes; i += 64) {
     __builtin_prefetch(reinterpret_cast<const void*>(ahead + i), 0, 2);
   }
@@ -72,7 +72,11 @@ HWY_INLINE void dot_together(const T* w, size_t columns, const float* x, size_t 
   }
   size_t c = 0;
   for (; c + step <= columns; c += step) {
-    if constexpr (kRows == 1) ask_ahead(w + c, step * sizeof(T));
+    // Of rows together, the same columns of those that come next.
+    const size_t distance = kRows == 1 ? kAhead : kRows * columns * sizeof(T);
+    for (size_t r = 0; r < kRows; ++r) {
+      ask_ahead(w + r * columns + c, step * sizeof(T), distance);
+    }
     for (size_t i = 0; i < kParts; ++i) {
       V v[kRows];
       for (size_t r = 0; r < kRows; ++r) v[r] = load(w + r * columns + c + i * lanes);
@@ -96,10 +100,10 @@ HWY_INLINE void dot_together(const T* w, size_t columns, const float* x, size_t 
 template <class T, size_t kTokens>
 void dot_rows(const T* w, size_t rows, size_t columns, const float* x, size_t x_stride, float* y,
               size_t y_stride) {
-  // With 16 registers, four tokens meet three rows at a time, or reading the tokens would take
-  // longer than multiplying.
-  constexpr bool kTogether = kTokens == 4 && HWY_TARGET == HWY_AVX2;
-  constexpr size_t kRows = kTogether ? 3 : 1, kParts = kTogether ? 1 : 4;
+  // Two tokens and more meet some rows at a time, or reading the tokens would take longer than
+  // multiplying; as many as there are registers for the sums.
+  constexpr size_t kTogether = HWY_TARGET == HWY_AVX2 ? 3 : 4;
+  constexpr size_t kRows = kTokens == 1 ? 1 : kTogether, kParts = 4 / kTokens;
   size_t r = 0;
   for (; r + kRows <= rows; r += kRows) {
     dot_together<T, kRows, kTokens, kParts>(w + r * columns, columns, x, x_stride, y + r, y_stride);
