@@ -16,7 +16,7 @@ TEST_F(Matmul, EveryCodecGivesTheProduct) {
       if (!multiplies(c)) continue;
       const Weight w = make_weight(c, kRows, kColumns, 3);
       ASSERT_TRUE(check_matmul(w.packed).ok());
-      for (int64_t tokens : {1, 2, 3, 4, 5, 12, 13, 31}) {
+      for (int64_t tokens : {1, 2, 3, 4, 5, 7, 8, 9, 12, 13, 31}) {
         Rng rng(static_cast<uint64_t>(tokens));
         const auto exact = exact_row(rng, tokens, kColumns);
         const auto bias = codec_test::normal_row(rng, kRows);
