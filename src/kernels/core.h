@@ -115,6 +115,8 @@ const Core& core(CpuLevel level);
 const Core& ref_core();
 const Core& avx512_core();
 const Core& amx_core();
+const Core& avx_vnni_core();
+const Core& avx_vnni_evex_core();
 const Core& avx2_core();
 const Core& neon_core();
 

@@ -59,13 +59,8 @@ void transpose_words(const void* in, int64_t row_bytes, int64_t words, void* out
 
 void interleave(const PlanarForm& form, const PlanarPiece* rows, int64_t columns,
                 const Panel& out) {
-  constexpr int64_t kStride = sizeof(PlanarPiece);
-  transpose_words(rows->level, kStride, columns / 4, out.level);
+  avx2_interleave(form, rows, columns, out);
   if (avx2_wide(form)) order_for_widening(out.level, columns);
-  transpose_words(rows->scale, kStride, columns / form.scale_len, out.scale);
-  if (form.offset_len != 0) {
-    transpose_words(rows->offset, kStride, columns / form.offset_len, out.offset);
-  }
 }
 
 int no_bias(const PlanarForm&) { return 0; }
@@ -115,6 +110,17 @@ void many_floats(const float* panel, int64_t columns, const float* tile, int64_t
 }
 
 }  // namespace
+
+void avx2_interleave(const PlanarForm& form, const PlanarPiece* rows, int64_t columns,
+                     const Panel& out) {
+  constexpr int64_t kStride = sizeof(PlanarPiece);
+  transpose_words(rows->level, kStride, columns / 4, out.level);
+  transpose_words(rows->scale, kStride, columns / form.scale_len, out.scale);
+  if (form.offset_len != 0) {
+    transpose_words(rows->offset, kStride, columns / form.offset_len, out.offset);
+  }
+}
+
 }  // namespace pare
 
 HWY_POP_ATTRIBUTES

@@ -13,6 +13,9 @@ namespace pare {
 // Core::few: rows that were unpacked, for codecs without a Dot.
 Core::Few avx2_few(const PlanarForm& form);
 
+// Core::interleave where no levels are widened.
+void avx2_interleave(const PlanarForm& form, const PlanarPiece* rows, int64_t columns,
+                     const Panel& out);
 // Core::wide and Core::many.
 bool avx2_wide(const PlanarForm& form);
 Core::Many avx2_many(const PlanarForm& form);

@@ -73,6 +73,7 @@ std::vector<CpuLevel> detect() {
   const bool avx512 = (states & kZmm) == kZmm &&
                       has(seven.ebx, {16, 17, 28, 30, 31}) &&  // F, DQ, CD, BW, VL
                       has(seven.ecx, {11});                    // VNNI
+  if (avx512 || cpu_has(CpuFeature::kAvxVnni)) add(CpuLevel::kAvxVnni);
   if (!avx512) return levels;
   add(CpuLevel::kAvx512);
   const bool amx = (states & kTiles) == kTiles && has(seven.edx, {22, 24}) &&  // AMX-BF16, AMX-TILE
@@ -117,6 +118,8 @@ const char* cpu_level_name(CpuLevel level) {
       return "ref";
     case CpuLevel::kAvx2:
       return "avx2";
+    case CpuLevel::kAvxVnni:
+      return "avxvnni";
     case CpuLevel::kAvx512:
       return "avx512";
     case CpuLevel::kAmx:
@@ -134,8 +137,8 @@ std::span<const CpuLevel> cpu_levels() {
 
 bool cpu_has(CpuFeature feature) {
 #if defined(__x86_64__)
-  static const bool vbmi = has(cpuid(7, 0).ecx, {1});
-  return feature == CpuFeature::kVbmi && vbmi;
+  static const bool vbmi = has(cpuid(7, 0).ecx, {1}), avx_vnni = has(cpuid(7, 1).eax, {4});
+  return feature == CpuFeature::kVbmi ? vbmi : avx_vnni;
 #else
   (void)feature;
   return false;

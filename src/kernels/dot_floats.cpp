@@ -151,8 +151,8 @@ namespace pare {
 
 FloatDot find_float_dot(CpuLevel level, CodecId codec) {
 #if defined(__x86_64__)
-  if (level == CpuLevel::kAvx512 || level == CpuLevel::kAmx) return N_AVX3::choose(codec);
-  if (level == CpuLevel::kAvx2) return N_AVX2::choose(codec);
+  if (uses(level, CpuLevel::kAvx512)) return N_AVX3::choose(codec);
+  if (uses(level, CpuLevel::kAvx2)) return N_AVX2::choose(codec);
 #elif defined(__aarch64__)
   if (level == CpuLevel::kNeon) return N_NEON::choose(codec);
 #endif

@@ -92,8 +92,8 @@ namespace pare {
 template <class T>
 QuantizeRow<T> quantize_row(CpuLevel level) {
 #if defined(__x86_64__)
-  if (level == CpuLevel::kAvx512 || level == CpuLevel::kAmx) return N_AVX3::quantizer<T>();
-  if (level == CpuLevel::kAvx2) return N_AVX2::quantizer<T>();
+  if (uses(level, CpuLevel::kAvx512)) return N_AVX3::quantizer<T>();
+  if (uses(level, CpuLevel::kAvx2)) return N_AVX2::quantizer<T>();
 #endif
   (void)level;
   return HWY_STATIC_DISPATCH(quantizer<T>)();

@@ -14,7 +14,7 @@ const Unpacker* find(std::span<const Unpacker> family, CodecId codec) {
 
 const Unpacker* find_unpacker(CpuLevel level, CodecId codec) {
 #if defined(__x86_64__)
-  if (level == CpuLevel::kAvx512 || level == CpuLevel::kAmx) {
+  if (uses(level, CpuLevel::kAvx512)) {
     if (const Unpacker* found = find(avx512_unpackers(), codec)) return found;
     if (cpu_has(CpuFeature::kVbmi)) {
       if (const Unpacker* found = find(vbmi_unpackers(), codec)) return found;

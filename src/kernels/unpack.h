@@ -32,11 +32,11 @@ std::span<const Unpacker> vbmi_unpackers();    // the same, and CpuFeature::kVbm
     return {};                                           \
   }
 #elif defined(__x86_64__)
-#define PARE_CHOOSE_UNPACKERS(name)                                                   \
-  std::span<const Unpacker> name(CpuLevel level) {                                    \
-    if (level == CpuLevel::kAvx512 || level == CpuLevel::kAmx) return N_AVX3::name(); \
-    if (level == CpuLevel::kAvx2) return N_AVX2::name();                              \
-    return {};                                                                        \
+#define PARE_CHOOSE_UNPACKERS(name)                            \
+  std::span<const Unpacker> name(CpuLevel level) {             \
+    if (uses(level, CpuLevel::kAvx512)) return N_AVX3::name(); \
+    if (uses(level, CpuLevel::kAvx2)) return N_AVX2::name();   \
+    return {};                                                 \
   }
 #else
 #define PARE_CHOOSE_UNPACKERS(name) \
