@@ -88,7 +88,7 @@ void run(const Codec& c, ThreadPool& pool) {
               cpu_level_name(cpu_level()), 1e-9 * static_cast<double>(big.bytes.size()) / one,
               2e-9 * static_cast<double>(long_rows * kColumns) / one,
               2e-9 * 2048 * kColumns / cached);
-  for (int64_t tokens : {int64_t{2}, int64_t{4}, int64_t{8}, int64_t{32}, kTokens}) {
+  for (int64_t tokens : std::initializer_list<int64_t>{2, 4, 8, 16, 32, 64, kTokens}) {
     activations.assign(x.data(), tokens, kColumns, kColumns);
     const double many = least(tokens < 64 ? 10 : 5, threads, [&] {
       activations.assign(x.data(), tokens, kColumns, kColumns);

@@ -60,6 +60,8 @@ struct WidePiece {
 // So many tokens are multiplied like one even where many meet another precision: drafts are checked
 // with no more.
 inline constexpr int64_t kAlikeTokens = 16;
+// With so many, making panels of floats takes longer than they save (but for tiles of bfloat16).
+inline constexpr int64_t kFewFloatTokens = 48;
 
 struct Core {
   CpuLevel level;

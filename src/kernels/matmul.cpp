@@ -139,8 +139,8 @@ void few_tokens(std::span<const FewTokens> products, ThreadPool& pool) {
 
 // Up to so many tokens, rows are faster than panels.
 int64_t few_limit(const Kernel& kernel) {
+  if (kernel.float_dot != nullptr && kernel.core->bf16 == nullptr) return kFewFloatTokens;
   if (many_tokens_differ(kernel)) return kAlikeTokens;
-  if (kernel.float_dot != nullptr) return 2 * Dot::kTokens;
   return kernel.dot != nullptr ? kernel.dot->most_tokens() : kernel.core->few_tokens;
 }
 

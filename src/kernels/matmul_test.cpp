@@ -16,7 +16,7 @@ TEST_F(Matmul, EveryCodecGivesTheProduct) {
       if (!multiplies(c)) continue;
       const Weight w = make_weight(c, kRows, kColumns, 3);
       ASSERT_TRUE(check_matmul(w.packed).ok());
-      for (int64_t tokens : {1, 2, 3, 4, 5, 7, 8, 9, 12, 13, 31}) {
+      for (int64_t tokens : {1, 2, 3, 4, 5, 7, 8, 9, 12, 13, 31, int{kManyTokens}}) {
         Rng rng(static_cast<uint64_t>(tokens));
         const auto exact = exact_row(rng, tokens, kColumns);
         const auto bias = codec_test::normal_row(rng, kRows);
@@ -31,7 +31,7 @@ TEST_F(Matmul, EveryCodecGivesTheProduct) {
 }
 
 TEST_F(Matmul, WholeActivationsLoseNothing) {
-  constexpr int64_t kRows = 20, kColumns = 512, kTokens = 31;
+  constexpr int64_t kRows = 20, kColumns = 512, kTokens = kManyTokens;
   ThreadPool pool(1);
   for_each_level([&] {
     for (const char* name : {"F16", "BF16", "F32"}) {
@@ -64,7 +64,7 @@ TEST_F(Matmul, EveryLengthGivesTheProduct) {
         const int64_t columns = c.is_float() ? 17 * unit : unit * c.block_len;
         if (columns > 2200) continue;
         for (int64_t rows : {1, 16, 17}) {
-          for (int64_t tokens : {1, 14, 19}) {
+          for (int64_t tokens : {int64_t{1}, int64_t{14}, c.is_float() ? kManyTokens : 19}) {
             const Weight w = make_weight(c, rows, columns, 5);
             Rng rng(8);
             const int64_t x_stride = columns + 32;
@@ -135,7 +135,7 @@ TEST_F(Matmul, ZerosAndInfinitiesStayInTheirTokens) {
   ThreadPool pool(1);
   for_each_level([&] {
     for (const char* name : {"Q4_K", "Q8_0", "F16"}) {
-      for (const size_t tokens : {13, 19}) {
+      for (const size_t tokens : {size_t{13}, size_t{kManyTokens}}) {
         const Weight w = make_weight(*find_codec(name), kRows, kColumns, 2);
         Rng rng(1);
         auto x = codec_test::normal_row(rng, tokens * kColumns);

@@ -116,6 +116,9 @@ inline std::vector<float> exact_row(Rng& rng, int64_t tokens, int64_t stride) {
 }
 inline constexpr double kRounding = 1e-5;
 
+// More tokens than meet rows of any weight, and a tile with fewer than there could be.
+inline constexpr int64_t kManyTokens = kFewFloatTokens + 7;
+
 // What many tokens may add to that: weights that become bfloat16, floats that become 16-bit
 // integers or are kept in two parts of bfloat16.
 inline double rounding(const Codec& c, int64_t tokens) {

@@ -14,8 +14,8 @@ TEST_F(MatmulTogether, SumsDoNotDependOnThreads) {
     for (const char* name : {"Q4_K", "Q8_0", "F16"}) {
       const Weight w = make_weight(*find_codec(name), 150, 512, 4);
       Rng rng(6);
-      const auto x = codec_test::normal_row(rng, 29 * 512);
-      for (int64_t tokens : {1, 29}) {
+      const auto x = codec_test::normal_row(rng, kManyTokens * 512);
+      for (int64_t tokens : {int64_t{1}, kManyTokens}) {
         const auto one = multiply(w, x, tokens, 512, nullptr, 1).y;
         for (int threads : {2, 3, 8}) {
           EXPECT_EQ(multiply(w, x, tokens, 512, nullptr, threads).y, one) << name;
@@ -32,7 +32,7 @@ TEST_F(MatmulTogether, ActivationsServeManyWeights) {
   for_each_level([&] {
     Activations shared;
     for (uint64_t round = 0; round < 3; ++round) {
-      for (int64_t tokens : {13, 1, 21, 5}) {
+      for (int64_t tokens : {13, 1, int{kManyTokens}, 5}) {
         Rng rng(round);
         const auto x = codec_test::normal_row(rng, static_cast<size_t>(tokens * kColumns));
         shared.assign(x.data(), tokens, kColumns, kColumns);
@@ -56,7 +56,7 @@ TEST_F(MatmulTogether, SeveralProductsAtOnce) {
   constexpr int64_t kColumns = 512;
   ThreadPool pool(3);
   for_each_level([&] {
-    for (int64_t tokens : {1, 3, 4, 5, 13, 21}) {
+    for (int64_t tokens : {1, 3, 4, 5, 13, int{kManyTokens}}) {
       Rng rng(static_cast<uint64_t>(tokens));
       const auto x = codec_test::normal_row(rng, static_cast<size_t>(tokens * kColumns));
       const auto bias = codec_test::normal_row(rng, 200);
