@@ -4,22 +4,6 @@
 
 namespace pare {
 
-int64_t Dot::most_tokens() const {
-  switch (codec) {
-    case CodecId::kIQ1_S:
-    case CodecId::kIQ1_M:
-    case CodecId::kIQ2_XXS:
-    case CodecId::kIQ2_XS:
-    case CodecId::kIQ2_S:
-    case CodecId::kIQ3_XXS:
-    case CodecId::kIQ3_S:
-    case CodecId::kTQ1_0:
-      return kTokens;
-    default:
-      return 2 * kTokens;
-  }
-}
-
 const Dot* find_dot(CpuLevel level, CodecId codec) {
 #if defined(__x86_64__)
   using Family = std::span<const Dot>;

@@ -13,14 +13,13 @@ namespace pare {
 struct Dot {
   CodecId codec;
   // y[t * y_stride + r] = the product of row r with token t, for 1 <= rows <= kRows neighbouring
-  // rows of `columns` columns and 1 <= tokens <= kTokens.
-  static constexpr int64_t kRows = 16, kTokens = 4;
+  // rows of `columns` columns and 1 <= tokens <= at_once.
+  static constexpr int64_t kRows = 16;
   void (*dot)(const std::byte* weight, int64_t rows, int64_t columns, const Int8Rows& x,
               int64_t tokens, float* y, int64_t y_stride);
-  bool pairs = false;  // what x.q is to be in
-
-  // With more tokens, panels are faster: they unpack once, which counts where that takes long.
-  int64_t most_tokens() const;
+  int64_t at_once;
+  int64_t most_tokens;  // with more, panels are faster: they unpack once
+  bool pairs = false;   // what x.q is to be in
 };
 
 // Null: there is none.

@@ -59,12 +59,13 @@ void few_unpacked(const Task& task, int64_t begin, int64_t count) {
 
 void few_dots(const Task& task, int64_t begin, int64_t count) {
   const Int8Rows x = few_rows(task);  // there already
+  const Dot& dot = *task.kernel.dot;
   for (int64_t r = begin; r < begin + count; r += Dot::kRows) {
     const int64_t rows = std::min(Dot::kRows, begin + count - r);
-    for (int64_t t = 0; t < task.tokens; t += Dot::kTokens) {
-      task.kernel.dot->dot(task.packed(r, 0), rows, task.columns, x.from(t),
-                           std::min(Dot::kTokens, task.tokens - t), task.y + t * task.y_stride + r,
-                           task.y_stride);
+    for (int64_t t = 0; t < task.tokens; t += dot.at_once) {
+      dot.dot(task.packed(r, 0), rows, task.columns, x.from(t),
+              std::min(dot.at_once, task.tokens - t), task.y + t * task.y_stride + r,
+              task.y_stride);
     }
   }
 }
@@ -72,10 +73,10 @@ void few_dots(const Task& task, int64_t begin, int64_t count) {
 void few_float_dots(const Task& task, int64_t begin, int64_t count) {
   for (int64_t r = begin; r < begin + count; r += kFewRows) {
     const int64_t rows = std::min(kFewRows, begin + count - r);
-    for (int64_t t = 0; t < task.tokens; t += Dot::kTokens) {
+    for (int64_t t = 0; t < task.tokens; t += kFloatDotTokens) {
       task.kernel.float_dot(task.packed(r, 0), rows, task.columns, task.x.row(t), task.x.stride(),
-                            std::min(Dot::kTokens, task.tokens - t), task.y + t * task.y_stride + r,
-                            task.y_stride);
+                            std::min(kFloatDotTokens, task.tokens - t),
+                            task.y + t * task.y_stride + r, task.y_stride);
     }
   }
 }
@@ -141,7 +142,7 @@ void few_tokens(std::span<const FewTokens> products, ThreadPool& pool) {
 int64_t few_limit(const Kernel& kernel) {
   if (kernel.float_dot != nullptr && kernel.core->bf16 == nullptr) return kFewFloatTokens;
   if (many_tokens_differ(kernel)) return kAlikeTokens;
-  return kernel.dot != nullptr ? kernel.dot->most_tokens() : kernel.core->few_tokens;
+  return kernel.dot != nullptr ? kernel.dot->most_tokens : kernel.core->few_tokens;
 }
 
 Task make_task(const Product& product, Activations& x, ThreadPool& pool) {

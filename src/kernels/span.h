@@ -6,6 +6,7 @@
 #include <immintrin.h>
 
 #include <cstring>
+#include <type_traits>
 
 #include "kernels/core.h"
 
@@ -125,9 +126,18 @@ template <int kBytes>
 PARE_INLINE void ask_ahead(const uint8_t* p) {
   const uintptr_t there = reinterpret_cast<uintptr_t>(p) + kAhead;  // maybe behind the weight
 #pragma GCC unroll 5
-  for (int i = 0; i < kBytes; i += 64) {
+  for (uintptr_t i = 0; i < uintptr_t{kBytes}; i += 64) {
     _mm_prefetch(reinterpret_cast<const char*>(there + i), _MM_HINT_T1);
   }
+}
+
+// Calls body(std::integral_constant<int, tokens>()), 1 <= tokens <= kMost.
+template <int kMost, class Body>
+PARE_INLINE void with_tokens(int64_t tokens, const Body& body) {
+  if constexpr (kMost > 1) {
+    if (tokens < kMost) return with_tokens<kMost - 1>(tokens, body);
+  }
+  body(std::integral_constant<int, kMost>());
 }
 
 template <class... C>

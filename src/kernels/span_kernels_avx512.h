@@ -50,13 +50,15 @@ struct Sums {
   static constexpr int kSumLen = kOffsetLen != 0 ? kOffsetLen : kScaleLen;
   static_assert(kOffsetLen == 0 || C::kForm.zero == 0);
 
-  __m512 products[2][kTokens];  // of neighbouring registers apart: one need not wait for the other
+  // Of neighbouring registers apart where tokens are few: one need not wait for the other.
+  static constexpr int kParts = kTokens > 4 ? 1 : 2;
+  __m512 products[kParts][kTokens];
   typename Groups<kSumLen>::Type corrections[kTokens];
 
   PARE_INLINE void clear(Sums* s) {
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int t = 0; t < kTokens; ++t) {
-      s->products[0][t] = s->products[1][t] = _mm512_setzero_ps();
+      for (auto& part : s->products) part[t] = _mm512_setzero_ps();
       set_zero(&s->corrections[t]);
     }
   }
@@ -65,7 +67,7 @@ struct Sums {
                        int64_t column) {
     Span<C> w;
     codec.load(in, &w);
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int t = 0; t < kTokens; ++t) {
       const int64_t at = t * x.stride + column;
       const auto both = times(w.scale, load(scales_of<kScaleLen>(x) + at / kScaleLen, w.scale));
@@ -80,14 +82,15 @@ struct Sums {
         const __m512i q = _mm512_load_si512(x.q + at + 64 * j);
         const __m512i dots = _mm512_dpbusd_epi32(_mm512_setzero_si512(), w.level[j], q);
         const __m512 scale = _mm512_permutexvar_ps(lane_groups<kScaleLen>(j), widen_any(both));
-        s->products[j % 2][t] =
-            _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots), scale, s->products[j % 2][t]);
+        __m512& sum = s->products[j % kParts][t];
+        sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots), scale, sum);
       }
     }
   }
 
   PARE_INLINE __m512 total(const Sums& s, int t) {
-    const __m512 products = _mm512_add_ps(s.products[0][t], s.products[1][t]);
+    __m512 products = s.products[0][t];
+    if constexpr (kParts == 2) products = _mm512_add_ps(products, s.products[1][t]);
     if constexpr (kOffsetLen != 0) {
       return _mm512_add_ps(products, widen(s.corrections[t]));
     } else {
@@ -139,31 +142,31 @@ void dot_rows(const uint8_t* in, int64_t rows, int64_t columns, const Int8Rows& 
         in += (columns - c) / C::kColumns * C::kBytes;
       }
     }
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int t = 0; t < kTokens; ++t) totals[t][r] = sums.total(sums, t);
   }
   const auto mask = static_cast<__mmask16>((1u << rows) - 1);
-#pragma GCC unroll 4
+#pragma GCC unroll 8
   for (int t = 0; t < kTokens; ++t) {
     for (int64_t r = rows; r < Dot::kRows; ++r) totals[t][r] = _mm512_setzero_ps();
     _mm512_mask_storeu_ps(y + t * y_stride, mask, sums_of_lanes(totals[t]));
   }
 }
 
+// Sums of so many tokens, and a span's levels, are in registers.
+constexpr int kAtOnce = 8;
+
 template <class C>
 void dot(const std::byte* weight, int64_t rows, int64_t columns, const Int8Rows& x, int64_t tokens,
          float* y, int64_t y_stride) {
-  const auto* in = reinterpret_cast<const uint8_t*>(weight);
-  if (tokens == 4) return dot_rows<C, 4>(in, rows, columns, x, y, y_stride);
-  if (tokens >= 2) dot_rows<C, 2>(in, rows, columns, x, y, y_stride);
-  if (tokens == 2) return;
-  const int64_t last = tokens - 1;
-  dot_rows<C, 1>(in, rows, columns, x.from(last), y + last * y_stride, y_stride);
+  with_tokens<kAtOnce>(tokens, [&](auto count) {
+    dot_rows<C, count>(reinterpret_cast<const uint8_t*>(weight), rows, columns, x, y, y_stride);
+  });
 }
 
 template <class... C>
 std::span<const Dot> dots(Codecs<C...>) {
-  static const Dot kDots[] = {{C::kId, dot<C>}...};
+  static const Dot kDots[] = {{C::kId, dot<C>, kAtOnce, kAtOnce}...};
   return kDots;
 }
 

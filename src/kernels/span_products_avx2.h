@@ -230,20 +230,23 @@ void dot_rows2(const uint8_t* in, int64_t rows, int64_t columns, const Int8Rows&
   }
 }
 
+constexpr int kAtOnce2 = 4;
+// Whether a span takes so long that from the fifth token on panels are faster.
+template <class C>
+inline constexpr bool kUnpacksLong = LooksAhead<C> || C::kId == CodecId::kTQ1_0;
+
 template <class C>
 void dot2(const std::byte* weight, int64_t rows, int64_t columns, const Int8Rows& x, int64_t tokens,
           float* y, int64_t y_stride) {
-  const auto* in = reinterpret_cast<const uint8_t*>(weight);
-  if (tokens == 4) return dot_rows2<C, 4>(in, rows, columns, x, y, y_stride);
-  if (tokens >= 2) dot_rows2<C, 2>(in, rows, columns, x, y, y_stride);
-  if (tokens == 2) return;
-  const int64_t last = tokens - 1;
-  dot_rows2<C, 1>(in, rows, columns, x.from(last), y + last * y_stride, y_stride);
+  with_tokens<kAtOnce2>(tokens, [&](auto count) {
+    dot_rows2<C, count>(reinterpret_cast<const uint8_t*>(weight), rows, columns, x, y, y_stride);
+  });
 }
 
 template <class... C>
 std::span<const Dot> dots2(Codecs<C...>) {
-  static const Dot kDots[] = {{C::kId, dot2<C>, C::kPairs}...};
+  static const Dot kDots[] = {
+      {C::kId, dot2<C>, kAtOnce2, kUnpacksLong<C> ? kAtOnce2 : 2 * kAtOnce2, C::kPairs}...};
   return kDots;
 }
 
