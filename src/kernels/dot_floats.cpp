@@ -119,11 +119,16 @@ void dot(const std::byte* weight, int64_t rows_, int64_t columns_, const float* 
   const auto* w = reinterpret_cast<const T*>(weight);
   const auto rows = static_cast<size_t>(rows_), columns = static_cast<size_t>(columns_);
   const auto x_stride = static_cast<size_t>(x_stride_), y_stride = static_cast<size_t>(y_stride_);
-  if (tokens == 4) return dot_rows<T, 4>(w, rows, columns, x, x_stride, y, y_stride);
-  if (tokens >= 2) dot_rows<T, 2>(w, rows, columns, x, x_stride, y, y_stride);
-  if (tokens == 2) return;
-  const auto last = static_cast<size_t>(tokens - 1);
-  dot_rows<T, 1>(w, rows, columns, x + last * x_stride, x_stride, y + last * y_stride, y_stride);
+  switch (tokens) {
+    case 1:
+      return dot_rows<T, 1>(w, rows, columns, x, x_stride, y, y_stride);
+    case 2:
+      return dot_rows<T, 2>(w, rows, columns, x, x_stride, y, y_stride);
+    case 3:
+      return dot_rows<T, 3>(w, rows, columns, x, x_stride, y, y_stride);
+    case kFloatDotTokens:
+      return dot_rows<T, kFloatDotTokens>(w, rows, columns, x, x_stride, y, y_stride);
+  }
 }
 
 FloatDot choose(CodecId codec) {
