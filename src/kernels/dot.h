@@ -26,10 +26,10 @@ struct Dot {
 const Dot* find_dot(CpuLevel level, CodecId codec);
 
 // The families that they come from; x86-64 only.
-std::span<const Dot> avx2_dots();  // level kAvx2
-std::span<const Dot> avx2_lattice_dots();
-std::span<const Dot> avx2_small_dots();
-std::span<const Dot> avx512_dots();  // level kAvx512
-std::span<const Dot> vbmi_dots();    // the same, and CpuFeature::kVbmi
+std::span<const Dot> avx2_dots();           // level kAvx2
+std::span<const Dot> avx_vnni_dots();       // level kAvxVnni, and CpuFeature::kAvxVnni
+std::span<const Dot> avx_vnni_evex_dots();  // level kAvxVnni, without
+std::span<const Dot> avx512_dots();         // level kAvx512
+std::span<const Dot> vbmi_dots();           // the same, and CpuFeature::kVbmi
 
 }  // namespace pare

@@ -1,5 +1,5 @@
 // Spans for AVX2, for products with few tokens: 256 columns of a quantized row in registers,
-// 32 in each. What each codec does is in dots_avx2.cpp; the layouts are told in unpack_*.cpp.
+// 32 in each. What each codec does is in span_*_avx2.h; the layouts are told in unpack_*.cpp.
 //
 // vpmaddubsw multiplies unsigned levels with signed activations and adds pairs in 16 bits, without
 // loss while levels are at most 128 (2 * 128 * 127 < 2^15). Codecs with larger ones have signed

@@ -1,4 +1,5 @@
 // Products of spans with few tokens, for AVX2: levels meet activations here, once for all codecs.
+// With PARE_DPBUSD(sum, w, x), AVX-VNNI's: it adds four products at once, of all levels there are.
 #pragma once
 
 #include "kernels/span_avx2.h"
@@ -14,9 +15,28 @@ inline constexpr bool kSignsApart =
 template <class C>
 inline constexpr bool kHasCodes =
     C::kLevels == Levels::kCodes || C::kLevels == Levels::kMagnitudeCodes;
+// Sums of four products of unsigned with signed bytes in 32 bits.
+#if defined(PARE_DPBUSD)
+inline constexpr bool kVnni = true;
+PARE_INLINE __m256i add_fours(__m256i sum, __m256i w, __m256i q) { return PARE_DPBUSD(sum, w, q); }
+#else
+inline constexpr bool kVnni = false;
+PARE_INLINE __m256i add_fours(__m256i sum, __m256i w, __m256i q) {
+  const __m256i pairs = _mm256_maddubs_epi16(w, q);
+  return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+#endif
+// Signed levels become magnitudes, whose signs go to the activations, or are biased.
+template <class C>
+inline constexpr bool kBiased = kVnni&& C::kLevels == Levels::kSigned;
+template <class C>
+inline constexpr bool kMagnitude = !kVnni && C::kLevels == Levels::kSigned;
+template <class C>
+inline constexpr int kZeroLevel = kBiased<C> ? 128 : C::kZero;
 // Whether there are terms in the sums of activations: zeros or offsets, of 32 columns or of 16.
 template <class C>
-inline constexpr bool kCorrects32 = C::kLevels == Levels::kOffset || C::kLevels == Levels::kPlain;
+inline constexpr bool kCorrects32 =
+    C::kLevels == Levels::kOffset || C::kLevels == Levels::kPlain || kBiased<C>;
 template <class C>
 inline constexpr bool kCorrects16 = C::kLevels == Levels::kCodes || C::kLevels == Levels::kPlain16;
 
@@ -93,6 +113,8 @@ class Sums2 : public SpanScales {
   template <class... Head>
   PARE_METHOD void add(const C& codec, const uint8_t* in, int64_t column, const Head&... head) {
     column_ = column;
+    // Or the compiler keeps the address of each scale, more of them than there are registers.
+    __asm__("" : "+r"(scales_));
     codec.load(in, head..., this);
   }
 
@@ -110,43 +132,44 @@ class Sums2 : public SpanScales {
   }
 
   PARE_METHOD void put(int j, __m256i level, __m256i sign = __m256i()) {
-    const __m256i magnitude = C::kLevels == Levels::kSigned ? _mm256_abs_epi8(level) : level;
+    const __m256i w = as_unsigned(level);
 #pragma GCC unroll 4
     for (int t = 0; t < kTokens; ++t) {
       __m256i q = load32(reinterpret_cast<const uint8_t*>(x_.q) + at(t) + 32 * j);
-      if constexpr (C::kLevels == Levels::kSigned) q = _mm256_sign_epi8(q, level);
       if constexpr (kSignsApart<C>) q = _mm256_sign_epi8(q, sign);
-      const __m256i pairs = _mm256_maddubs_epi16(magnitude, q);
-      add_scaled(t, j, _mm256_madd_epi16(pairs, factors(j)));
+      if constexpr (kMagnitude<C>) q = _mm256_sign_epi8(q, level);
+      add_scaled(t, j,
+                 kHasCodes<C> ? _mm256_madd_epi16(_mm256_maddubs_epi16(w, q), codes_of(j))
+                              : add_fours(_mm256_setzero_si256(), w, q));
     }
   }
 
   PARE_METHOD void put_pair(int p, __m256i low, __m256i high) {
-    constexpr bool kSigned = C::kLevels == Levels::kSigned;
-    const __m256i magnitudes[2] = {kSigned ? _mm256_abs_epi8(low) : low,
-                                   kSigned ? _mm256_abs_epi8(high) : high};
-    const __m256i ones = _mm256_set1_epi16(1);
+    const __m256i w[2] = {as_unsigned(low), as_unsigned(high)};
 #pragma GCC unroll 4
     for (int t = 0; t < kTokens; ++t) {
       const auto* x = reinterpret_cast<const uint8_t*>(x_.q) + at(t) + 64 * p;
       __m256i q[2] = {load32(x), load32(x + 32)};
-      if constexpr (kSigned) {
+      if constexpr (kMagnitude<C>) {
         q[0] = _mm256_sign_epi8(q[0], low);
         q[1] = _mm256_sign_epi8(q[1], high);
       }
-      const __m256i a = _mm256_maddubs_epi16(magnitudes[0], q[0]);
-      const __m256i b = _mm256_maddubs_epi16(magnitudes[1], q[1]);
-      // Unsigned levels here are at most 31, so that sums of four products fit 16 bits.
-      add_scaled(t, p,
-                 kSigned ? _mm256_add_epi32(_mm256_madd_epi16(a, ones), _mm256_madd_epi16(b, ones))
-                         : _mm256_madd_epi16(_mm256_add_epi16(a, b), ones));
+      if constexpr (kVnni || C::kLevels == Levels::kSigned) {
+        const __m256i first = add_fours(_mm256_setzero_si256(), w[0], q[0]);
+        add_scaled(t, p, add_fours(first, w[1], q[1]));
+      } else {
+        // Unsigned levels here are at most 31, so that sums of four products fit 16 bits.
+        const __m256i pairs =
+            _mm256_add_epi16(_mm256_maddubs_epi16(w[0], q[0]), _mm256_maddubs_epi16(w[1], q[1]));
+        add_scaled(t, p, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+      }
     }
   }
 
   PARE_METHOD float total(int t) const {
     const __m256 sum = _mm256_add_ps(products_[0][t], products_[1][t]);
     constexpr bool kOffsets = C::kLevels == Levels::kOffset || C::kOffset16;
-    const __m256 factor = _mm256_set1_ps(kOffsets ? 1.0f : static_cast<float>(-C::kZero));
+    const __m256 factor = _mm256_set1_ps(kOffsets ? 1.0f : static_cast<float>(-kZeroLevel<C>));
     const __m256 all =
         kCorrects32<C> || kCorrects16<C> ? _mm256_fmadd_ps(factor, corrections_[t], sum) : sum;
     __m128 s = _mm_add_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps(all, 1));
@@ -155,6 +178,10 @@ class Sums2 : public SpanScales {
   }
 
  private:
+  PARE_METHOD static __m256i as_unsigned(__m256i level) {
+    if constexpr (kBiased<C>) return _mm256_xor_si256(level, splat2(128));
+    return kMagnitude<C> ? _mm256_abs_epi8(level) : level;
+  }
   PARE_METHOD int64_t at(int t) const { return t * x_.stride + column_; }
   PARE_METHOD void correct(int t, __m256 factor, const float* sums) {
     corrections_[t] = _mm256_fmadd_ps(factor, _mm256_loadu_ps(sums), corrections_[t]);
@@ -163,16 +190,15 @@ class Sums2 : public SpanScales {
     products_[j % 2][t] =
         _mm256_fmadd_ps(_mm256_cvtepi32_ps(dots), scales_[t].of(j), products_[j % 2][t]);
   }
-  // What pairs of register j are multiplied with: the codes of its two groups, or ones.
-  PARE_METHOD __m256i factors(int j) const {
-    if constexpr (!kHasCodes<C>) return _mm256_set1_epi16(1);
+  // The codes of register j's two groups, for each pair.
+  PARE_METHOD __m256i codes_of(int j) const {
     const __m256i own = _mm256_set1_epi16(static_cast<int16_t>(2 * j | (2 * j + 1) << 8));
     return _mm256_shuffle_epi8(codes, own);
   }
 
   const Int8Rows x_;
   int64_t column_ = 0;
-  Scales<C>* const scales_;
+  Scales<C>* scales_;
   __m256 products_[2][kTokens];  // of neighbouring registers apart: one need not wait for the other
   __m256 corrections_[kTokens];
 };

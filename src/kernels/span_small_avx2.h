@@ -1,11 +1,8 @@
-// Products of rows with few tokens for AVX2: ternary and binary formats, and NVFP4.
-#include "kernels/dot.h"
-
-#if defined(__x86_64__)
+// Spans for AVX2: ternary and binary formats, and NVFP4.
+#pragma once
 
 #include "codecs/fp4.h"
-#define PARE_SPAN_TARGET "avx2,bmi,bmi2,fma,f16c"
-#include "kernels/span_products_avx2.h"
+#include "kernels/span_avx2.h"
 
 HWY_PUSH_ATTRIBUTES(PARE_SPAN_TARGET)
 
@@ -124,11 +121,3 @@ using Small = Codecs<TQ1_0, TQ2_0, Q1_0, Q2_0, NVFP4>;
 }  // namespace pare::span
 
 HWY_POP_ATTRIBUTES
-
-namespace pare {
-
-std::span<const Dot> avx2_small_dots() { return span::dots2(span::Small()); }
-
-}  // namespace pare
-
-#endif  // __x86_64__

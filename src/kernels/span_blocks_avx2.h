@@ -1,12 +1,9 @@
-// Products of quantized rows with few tokens for AVX2.
-#include "kernels/dot.h"
-
-#if defined(__x86_64__)
+// Spans for AVX2: blocks of 32 columns, and super-blocks.
+#pragma once
 
 #include "codecs/fp4.h"
 #include "codecs/kquant.h"
-#define PARE_SPAN_TARGET "avx2,bmi,bmi2,fma,f16c"
-#include "kernels/span_products_avx2.h"
+#include "kernels/span_avx2.h"
 
 HWY_PUSH_ATTRIBUTES(PARE_SPAN_TARGET)
 
@@ -244,18 +241,11 @@ struct Q3_K : Layout<CodecId::kQ3_K, 256, 110, Levels::kCodes, 4> {
   }
 };
 
-using All =
-    Codecs<Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, IQ4_NL, MXFP4, IQ4_XS, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K>;
+// Apart from those with integers as scales of 16 columns.
+using Blocks = Codecs<Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, IQ4_NL, MXFP4, IQ4_XS, Q4_K, Q5_K>;
+using BlocksOfCodes = Codecs<Q2_K, Q3_K, Q6_K>;
 
 }  // namespace
 }  // namespace pare::span
 
 HWY_POP_ATTRIBUTES
-
-namespace pare {
-
-std::span<const Dot> avx2_dots() { return span::dots2(span::All()); }
-
-}  // namespace pare
-
-#endif  // __x86_64__

@@ -1,14 +1,11 @@
-// Products of rows in lattice formats (IQ1, IQ2, IQ3) with few tokens for AVX2: entries of the
-// codebooks are loaded one by one, to where they are multiplied.
-#include "kernels/dot.h"
-
-#if defined(__x86_64__)
+// Spans for AVX2: lattice formats (IQ1, IQ2, IQ3). Entries of the codebooks are loaded one by one,
+// to where they are multiplied.
+#pragma once
 
 #include "codecs/iq_codebooks.h"
 #include "kernels/lattice_tables.h"
-#define PARE_SPAN_TARGET "avx2,bmi,bmi2,fma,f16c"
+#include "kernels/span_avx2.h"
 #include "kernels/span_lattice.h"
-#include "kernels/span_products_avx2.h"
 
 HWY_PUSH_ATTRIBUTES(PARE_SPAN_TARGET)
 
@@ -287,17 +284,11 @@ struct IQ1_M : Layout<CodecId::kIQ1_M, 256, 56, Levels::kCodes, kIq1Zero> {
   }
 };
 
-using Lattices = Codecs<IQ1_S, IQ1_M, IQ2_XXS, IQ2_XS, IQ2_S, IQ3_XXS, IQ3_S>;
+// Apart from those with integers as scales of 16 columns.
+using Lattices = Codecs<IQ1_S, IQ2_XXS, IQ3_XXS, IQ3_S>;
+using LatticesOfCodes = Codecs<IQ1_M, IQ2_XS, IQ2_S>;
 
 }  // namespace
 }  // namespace pare::span
 
 HWY_POP_ATTRIBUTES
-
-namespace pare {
-
-std::span<const Dot> avx2_lattice_dots() { return span::dots2(span::Lattices()); }
-
-}  // namespace pare
-
-#endif  // __x86_64__
