@@ -1,28 +1,36 @@
 #include "kernels/dot.h"
 
 #include <algorithm>
-#include <vector>
 
 namespace pare {
 
-const Dot* find_dot(CpuLevel level, CodecId codec) {
 #if defined(__x86_64__)
-  std::vector<std::span<const Dot>> families;  // best first
+
+namespace {
+
+const Dot* find(std::span<const Dot> family, CodecId codec) {
+  const auto found = std::ranges::find(family, codec, &Dot::codec);
+  return found == family.end() ? nullptr : &*found;
+}
+
+}  // namespace
+
+const Dot* find_dot(CpuLevel level, CodecId codec) {
   if (uses(level, CpuLevel::kAvx512)) {
-    families = {avx512_dots()};
-    if (cpu_has(CpuFeature::kVbmi)) families.push_back(vbmi_dots());
+    if (const Dot* found = find(avx512_dots(), codec)) return found;
+    return cpu_has(CpuFeature::kVbmi) ? find(vbmi_dots(), codec) : nullptr;
   }
   if (level == CpuLevel::kAvxVnni) {
-    families = {cpu_has(CpuFeature::kAvxVnni) ? avx_vnni_dots() : avx_vnni_evex_dots()};
+    const bool own = cpu_has(CpuFeature::kAvxVnni);
+    if (const Dot* found = find(own ? avx_vnni_dots() : avx_vnni_evex_dots(), codec)) return found;
   }
-  if (uses(level, CpuLevel::kAvx2)) families.push_back(avx2_dots());
-  for (const std::span<const Dot> family : families) {
-    const auto found = std::ranges::find(family, codec, &Dot::codec);
-    if (found != family.end()) return &*found;
-  }
-#endif
-  (void)level, (void)codec;
-  return nullptr;
+  return uses(level, CpuLevel::kAvx2) ? find(avx2_dots(), codec) : nullptr;
 }
+
+#else
+
+const Dot* find_dot(CpuLevel, CodecId) { return nullptr; }
+
+#endif
 
 }  // namespace pare
