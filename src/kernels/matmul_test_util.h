@@ -125,7 +125,8 @@ inline double rounding(const Codec& c, int64_t tokens) {
   const Kernel kernel = select_kernel(cpu_level(), c.id);
   if (tokens <= kAlikeTokens) return kRounding;
   const bool bf16 = kernel.core->bf16 != nullptr;
-  if (kernel.round_floats) return bf16 ? 2e-5 : 2e-4;
+  if (kernel.round_floats && bf16) return 2e-5;
+  if (kernel.round_floats) return tokens <= kFewFloatTokens ? kRounding : 2e-4;
   return bf16 && !c.is_float() ? 4e-3 : kRounding;
 }
 
