@@ -130,6 +130,38 @@ TEST_F(Matmul, LargestSumsAreExact) {
   });
 }
 
+// What a row's last columns are read with may be the next row: whatever is there, it stays there.
+TEST_F(Matmul, BrokenRowsStayAlone) {
+  constexpr int64_t kRows = 20;
+  ThreadPool pool(1);
+  for_each_level([&] {
+    for (const Codec& c : all_codecs()) {
+      if (!multiplies(c)) continue;
+      const int64_t columns = 256 + (c.is_float() ? 17 : c.block_len);
+      const Weight w = make_weight(c, kRows, columns, 6);
+      const auto row_bytes = static_cast<size_t>(c.row_bytes(columns));
+      auto bytes =
+          std::make_shared<std::vector<std::byte>>(w.packed.bytes.begin(), w.packed.bytes.end());
+      std::fill_n(bytes->begin() + static_cast<int64_t>(row_bytes), row_bytes, std::byte{0xff});
+      const PackedTensor broken = {
+          .codec = c.id, .shape = {kRows, columns}, .bytes = *bytes, .owner = bytes};
+      for (int64_t tokens : {1, 3, 19}) {
+        Rng rng(1);
+        const auto x = codec_test::normal_row(rng, static_cast<size_t>(tokens * columns));
+        Activations activations;
+        activations.assign(x.data(), tokens, columns, columns);
+        std::vector<float> whole(static_cast<size_t>(tokens * kRows)), y = whole;
+        matmul(w.packed, activations, nullptr, whole.data(), kRows, pool);
+        matmul(broken, activations, nullptr, y.data(), kRows, pool);
+        for (size_t i = 0; i < y.size(); ++i) {
+          if (i % kRows == 1) continue;
+          ASSERT_EQ(y[i], whole[i]) << c.name << " " << tokens << " " << i;
+        }
+      }
+    }
+  });
+}
+
 TEST_F(Matmul, ZerosAndInfinitiesStayInTheirTokens) {
   constexpr int64_t kRows = 16, kColumns = 256;
   ThreadPool pool(1);

@@ -151,13 +151,14 @@ Codecs<A..., B...> operator+(Codecs<A...>, Codecs<B...>) {
 template <class C>
 class Tail {
  public:
-  Tail(const uint8_t* in, int64_t columns) {
+  PARE_METHOD const uint8_t* copy(const uint8_t* in, int64_t columns) {
+    std::memset(blocks_, 0, sizeof blocks_);
     std::memcpy(blocks_, in, static_cast<size_t>(columns / C::kColumns * C::kBytes));
+    return blocks_;
   }
-  const uint8_t* data() const { return blocks_; }
 
  private:
-  uint8_t blocks_[kSpanColumns / C::kColumns * C::kBytes] = {};
+  uint8_t blocks_[kSpanColumns / C::kColumns * C::kBytes];
 };
 
 }  // namespace

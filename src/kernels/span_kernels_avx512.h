@@ -25,6 +25,12 @@ PARE_INLINE __m256 plus_product(__m256 sum, __m256 a, __m256 b) {
 PARE_INLINE __m512 plus_product(__m512 sum, __m512 a, __m512 b) {
   return _mm512_fmadd_ps(a, b, sum);
 }
+PARE_INLINE void keep_first(int n, __m256* v) {
+  *v = _mm256_maskz_mov_ps(static_cast<__mmask8>((1u << n) - 1), *v);
+}
+PARE_INLINE void keep_first(int n, __m512* v) {
+  *v = _mm512_maskz_mov_ps(static_cast<__mmask16>((1u << n) - 1), *v);
+}
 PARE_INLINE void set_zero(__m256* v) { *v = _mm256_setzero_ps(); }
 PARE_INLINE void set_zero(__m512* v) { *v = _mm512_setzero_ps(); }
 // The upper half of a narrow one is zero, or anything.
@@ -63,10 +69,24 @@ struct Sums {
     }
   }
 
+  // `columns` of the span are the row's; blocks behind them may be anything.
+  PARE_INLINE void add_first(Sums* s, const C& codec, const uint8_t* in, const Int8Rows& x,
+                             int64_t column, int columns) {
+    Span<C> w;
+    codec.load(in, &w);
+    keep_first(columns / kScaleLen, &w.scale);
+    if constexpr (kOffsetLen != 0) keep_first(columns / kOffsetLen, &w.offset);
+    add(s, w, x, column);
+  }
+
   PARE_INLINE void add(Sums* s, const C& codec, const uint8_t* in, const Int8Rows& x,
                        int64_t column) {
     Span<C> w;
     codec.load(in, &w);
+    add(s, w, x, column);
+  }
+
+  PARE_INLINE void add(Sums* s, const Span<C>& w, const Int8Rows& x, int64_t column) {
 #pragma GCC unroll 8
     for (int t = 0; t < kTokens; ++t) {
       const int64_t at = t * x.stride + column;
@@ -127,6 +147,8 @@ void dot_rows(const uint8_t* in, int64_t rows, int64_t columns, const Int8Rows& 
               int64_t y_stride) {
   constexpr int kSpanBytes = kSpanColumns / C::kColumns * C::kBytes;
   const C codec;
+  const uint8_t* const end = in + rows * (columns / C::kColumns) * C::kBytes;
+  [[maybe_unused]] Tail<C> tail;
   __m512 totals[kTokens][Dot::kRows];
   for (int64_t r = 0; r < rows; ++r) {
     Sums<C, kTokens> sums;
@@ -137,9 +159,12 @@ void dot_rows(const uint8_t* in, int64_t rows, int64_t columns, const Int8Rows& 
       sums.add(&sums, codec, in, x, c);
     }
     if constexpr (C::kColumns < kSpanColumns) {
-      if (c < columns) {
-        sums.add(&sums, codec, Tail<C>(in, columns - c).data(), x, c);
-        in += (columns - c) / C::kColumns * C::kBytes;
+      if (const auto left = static_cast<int>(columns - c); left != 0) {
+        ask_ahead<kSpanBytes>(in);
+        // With the next row's blocks behind them where that is there: copies are waited for.
+        const uint8_t* const whole = end - in >= kSpanBytes ? in : tail.copy(in, left);
+        sums.add_first(&sums, codec, whole, x, c, left);
+        in += left / C::kColumns * C::kBytes;
       }
     }
 #pragma GCC unroll 8
@@ -197,7 +222,8 @@ void unpack(const std::byte* bytes, int64_t columns, PlanarPiece* out) {
     put_span(codec, in, c, out);
   }
   if (C::kColumns < kSpanColumns && c < columns) {
-    put_span(codec, Tail<C>(in, columns - c).data(), c, out);
+    Tail<C> tail;
+    put_span(codec, tail.copy(in, columns - c), c, out);
   }
 }
 

@@ -118,7 +118,17 @@ class Sums2 : public SpanScales {
     codec.load(in, head..., this);
   }
 
+  // `columns` of the span are the row's; blocks behind them may be anything.
+  PARE_METHOD void add_first(const C& codec, const uint8_t* in, int64_t column, int64_t columns) {
+    columns_ = columns;
+    add(codec, in, column);
+    columns_ = kSpanColumns;
+  }
+
   PARE_METHOD void ready() {
+    if constexpr (C::kColumns < kSpanColumns) {
+      if (columns_ != kSpanColumns) keep_first();
+    }
 #pragma GCC unroll 4
     for (int t = 0; t < kTokens; ++t) {
       if constexpr (kCorrects32<C>) {
@@ -183,6 +193,22 @@ class Sums2 : public SpanScales {
     return kMagnitude<C> ? _mm256_abs_epi8(level) : level;
   }
   PARE_METHOD int64_t at(int t) const { return t * x_.stride + column_; }
+  // Clears the scales behind the row's columns.
+  PARE_METHOD void keep_first() {
+    static_assert(!kHasCodes<C>);
+    const __m256i group = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    const auto kept = [&](__m256 v, int64_t groups) __attribute__((always_inline)) {
+      const __m256i count = _mm256_set1_epi32(static_cast<int>(groups));
+      return _mm256_and_ps(v, _mm256_castsi256_ps(_mm256_cmpgt_epi32(count, group)));
+    };
+    if constexpr (C::kLevels == Levels::kPlain16) {
+      by_16[0] = kept(by_16[0], columns_ / 16);
+      by_16[1] = kept(by_16[1], columns_ / 16 - 8);
+    } else {
+      scale = kept(scale, columns_ / 32);
+    }
+    if constexpr (C::kLevels == Levels::kOffset) offset = kept(offset, columns_ / 32);
+  }
   PARE_METHOD void correct(int t, __m256 factor, const float* sums) {
     corrections_[t] = _mm256_fmadd_ps(factor, _mm256_loadu_ps(sums), corrections_[t]);
   }
@@ -197,7 +223,7 @@ class Sums2 : public SpanScales {
   }
 
   const Int8Rows x_;
-  int64_t column_ = 0;
+  int64_t column_ = 0, columns_ = kSpanColumns;
   Scales<C>* scales_;
   __m256 products_[2][kTokens];  // of neighbouring registers apart: one need not wait for the other
   __m256 corrections_[kTokens];
@@ -236,7 +262,9 @@ template <class C, int kTokens>
 void dot_rows2(const uint8_t* in, int64_t rows, int64_t columns, const Int8Rows& x, float* y,
                int64_t y_stride) {
   constexpr int kSpanBytes = kSpanColumns / C::kColumns * C::kBytes;
+  const uint8_t* const end = in + rows * (columns / C::kColumns) * C::kBytes;
   const C codec;
+  [[maybe_unused]] Tail<C> tail;
   Scales<C> scales[kTokens];
   for (int64_t r = 0; r < rows; ++r) {
     Sums2<C, kTokens> sums(x, scales);
@@ -246,9 +274,12 @@ void dot_rows2(const uint8_t* in, int64_t rows, int64_t columns, const Int8Rows&
       sums.add(codec, in, c);
     }
     if constexpr (C::kColumns < kSpanColumns) {
-      if (c < columns) {
-        sums.add(codec, Tail<C>(in, columns - c).data(), c);
-        in += (columns - c) / C::kColumns * C::kBytes;
+      if (const int64_t left = columns - c; left != 0) {
+        ask_ahead<kSpanBytes>(in);
+        // With the next row's blocks behind them where that is there: copies are waited for.
+        const uint8_t* const whole = end - in >= kSpanBytes ? in : tail.copy(in, left);
+        sums.add_first(codec, whole, c, left);
+        in += left / C::kColumns * C::kBytes;
       }
     }
 #pragma GCC unroll 4
