@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/core.h"
 #include "model/exec_native/attention_unit.h"
 
 namespace pare {
@@ -11,16 +12,19 @@ namespace {
 // Where there are few tokens: long contexts keep all threads busy.
 constexpr int64_t kKeysOfUnit = 256;
 
-// How the work is cut; never by the number of threads.
+// How the work is cut; never by the number of threads. Few tokens are one tile, and chunks of keys
+// begin where they would for each of them alone: what one token gets is the same, bit for bit.
 struct Cut {
-  int64_t group, tile, tiles, first_key, end_key, chunks;
+  int64_t group, tile, tiles, first_key, end_key, first_chunk, chunks;
   Cut(const OpAttributes& attr, const AttentionInput& in) {
     group = attr.heads / attr.kv_heads;
-    tile = std::max<int64_t>(1, rows_at_once(in.tokens) / group);
+    const bool few = in.tokens <= kAlikeTokens;
+    tile = few ? in.tokens : std::max<int64_t>(1, rows_at_once(in.tokens) / group);
     tiles = (in.tokens + tile - 1) / tile;
     end_key = in.position + in.tokens;
     first_key = first_visible(attr, in.position);
-    chunks = tiles > 1 ? 1 : (end_key - first_key + kKeysOfUnit - 1) / kKeysOfUnit;
+    first_chunk = first_key / kKeysOfUnit;
+    chunks = tiles > 1 ? 1 : (end_key - 1) / kKeysOfUnit - first_chunk + 1;
   }
   // The tile of keys in which the first lies that a token at `position` may see.
   static int64_t first_visible(const OpAttributes& attr, int64_t position) {
@@ -34,8 +38,8 @@ struct Cut {
     u.begin = first_visible(attr, in.position + u.first_token);
     u.end = in.position + u.first_token + u.tokens;
     if (chunks > 1) {
-      u.begin = first_key + chunk * kKeysOfUnit;
-      u.end = std::min(u.end, u.begin + kKeysOfUnit);
+      u.begin = std::max(u.begin, (first_chunk + chunk) * kKeysOfUnit);
+      u.end = std::min(u.end, (first_chunk + chunk + 1) * kKeysOfUnit);
     }
     return u;
   }

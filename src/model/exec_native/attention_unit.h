@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "kernels/bf16_core.h"
 #include "model/exec_native/attention.h"
 
 namespace pare {
@@ -28,5 +29,14 @@ struct AttentionUnit {
 // sum = sum of exp(score - top). A row that sees no key of the range has sum 0.
 void attend(const OpAttributes& attr, const KvCache& cache, size_t layer, const AttentionInput& in,
             const AttentionUnit& unit, float* mixed, float* top, float* sum);
+
+// What attend() chooses from beside its own way. Few rows give the same, bit for bit, of heads with
+// an even head_dim and a value_dim that is a multiple of 16.
+void attend_few(const OpAttributes& attr, const KvCache& cache, size_t layer,
+                const AttentionInput& in, const AttentionUnit& unit, float* mixed, float* top,
+                float* sum);
+void attend_bf16(const Bf16Core& bf16, const OpAttributes& attr, const KvCache& cache, size_t layer,
+                 const AttentionInput& in, const AttentionUnit& unit, float* mixed, float* top,
+                 float* sum);
 
 }  // namespace pare

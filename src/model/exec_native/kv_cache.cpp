@@ -98,23 +98,33 @@ void KvCache::store(size_t layer, int64_t head, int64_t position, const float* k
   store_value(form_, value, place.layer.value_dim, place.values + row(position) * place.value_row);
 }
 
+KeyTiles KvCache::keys(size_t layer, int64_t head, int64_t begin) const {
+  const Place& place = places_[layer];
+  const auto row = static_cast<uint64_t>(head * padded() + begin);
+  return {place.keys + row * place.key_row, kKeyTile * static_cast<int64_t>(place.key_row)};
+}
+
+ValueRows KvCache::values(size_t layer, int64_t head, int64_t begin) const {
+  const Place& place = places_[layer];
+  const auto row = static_cast<uint64_t>(head * padded() + begin);
+  return {place.values + row * place.value_row, static_cast<int64_t>(place.value_row)};
+}
+
 void KvCache::load_keys(size_t layer, int64_t head, int64_t begin, int64_t count, float* out,
                         int64_t stride) const {
-  const Place& place = places_[layer];
-  const auto first = static_cast<uint64_t>(head * padded() + begin);
-  const std::byte* in = place.keys + first * place.key_row;
-  for (int64_t i = 0; i < count; i += kKeyTile, in += kKeyTile * place.key_row) {
-    load_key_tile(form_, in, place.layer.head_dim, out + i, stride);
+  const KeyTiles tiles = keys(layer, head, begin);
+  const int64_t dim = places_[layer].layer.head_dim;
+  for (int64_t i = 0; i < count; i += kKeyTile) {
+    load_key_tile(form_, tiles.first + i / kKeyTile * tiles.tile_bytes, dim, out + i, stride);
   }
 }
 
 void KvCache::load_values(size_t layer, int64_t head, int64_t begin, int64_t count, float* out,
                           int64_t stride) const {
-  const Place& place = places_[layer];
-  const auto first = static_cast<uint64_t>(head * padded() + begin);
-  const std::byte* in = place.values + first * place.value_row;
-  for (int64_t i = 0; i < count; ++i, in += place.value_row) {
-    load_value_row(form_, in, place.layer.value_dim, out + i * stride);
+  const ValueRows rows = values(layer, head, begin);
+  const int64_t dim = places_[layer].layer.value_dim;
+  for (int64_t i = 0; i < count; ++i) {
+    load_value_row(form_, rows.first + i * rows.row_bytes, dim, out + i * stride);
   }
 }
 

@@ -12,6 +12,16 @@
 
 namespace pare {
 
+// Tiles of keys, and rows of values, one after the other (kv_tile.h).
+struct KeyTiles {
+  const std::byte* first;
+  int64_t tile_bytes;
+};
+struct ValueRows {
+  const std::byte* first;
+  int64_t row_bytes;
+};
+
 class KvCache {
  public:
   struct Layer {
@@ -30,6 +40,10 @@ class KvCache {
   uint64_t bytes_per_position() const { return bytes_ / static_cast<uint64_t>(padded()); }
 
   void store(size_t layer, int64_t head, int64_t position, const float* key, const float* value);
+
+  // Of a head from a position; of keys a multiple of kKeyTile.
+  KeyTiles keys(size_t layer, int64_t head, int64_t begin) const;
+  ValueRows values(size_t layer, int64_t head, int64_t begin) const;
 
   // Decodes to floats: keys [head_dim][stride] of positions [begin, begin + count), begin a
   // multiple of kKeyTile; whole tiles are written. Values: [count][stride].

@@ -1,6 +1,7 @@
 #include "model/exec_native/kv_tile.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <vector>
 
@@ -11,99 +12,51 @@
 
 #include "codecs/block_bytes.h"
 #include "codecs/codec.h"
+// clang-format off: after highway.h, once for each instruction set
+#include "model/exec_native/kv_read-inl.h"
+// clang-format on
 
 HWY_BEFORE_NAMESPACE();
 namespace pare {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// At most one tile's row in a vector.
-using Floats = hn::CappedTag<float, kKeyTile>;
-using Vector = hn::Vec<Floats>;
-using Halves = hn::Rebind<hwy::float16_t, Floats>;
-using Ints = hn::Rebind<int32_t, Floats>;
-using Bytes = hn::Rebind<int8_t, Floats>;
-using UBytes = hn::Rebind<uint8_t, Floats>;
+HWY_INLINE int64_t lanes() { return static_cast<int64_t>(hn::Lanes(kv::Floats())); }
 
-HWY_INLINE int64_t lanes() { return static_cast<int64_t>(hn::Lanes(Floats())); }
-
-HWY_INLINE Vector halves(const std::byte* in, int64_t i) {
-  return hn::PromoteTo(Floats(),
-                       hn::LoadU(Halves(), reinterpret_cast<const hwy::float16_t*>(in) + i));
-}
-
-HWY_INLINE Vector levels(const std::byte* in, int64_t i) {
-  const auto bytes = hn::LoadU(Bytes(), reinterpret_cast<const int8_t*>(in) + i);
-  return hn::ConvertTo(Floats(), hn::PromoteTo(Ints(), bytes));
-}
-
-// The two levels of each byte, less 8.
-HWY_INLINE void nibbles(const std::byte* in, int64_t i, Vector* low, Vector* high) {
-  const Ints di;
-  const auto bytes =
-      hn::PromoteTo(di, hn::LoadU(UBytes(), reinterpret_cast<const uint8_t*>(in) + i));
-  const auto eight = hn::Set(di, 8);
-  *low = hn::ConvertTo(Floats(), hn::Sub(hn::And(bytes, hn::Set(di, 15)), eight));
-  *high = hn::ConvertTo(Floats(), hn::Sub(hn::ShiftRight<4>(bytes), eight));
+// Single numbers of forms of floats; others have whole blocks.
+HWY_INLINE float one(CodecId form, const std::byte* in, int64_t i) {
+  return form == CodecId::kF16 ? load_f16(in + 2 * i) : std::bit_cast<float>(load_u32(in + 4 * i));
 }
 
 void LoadKeyTile(CodecId form, const std::byte* tile, int64_t dim, float* out, int64_t stride) {
-  const Floats d;
-  for (int64_t i = 0; i < kKeyTile; i += lanes()) {
-    if (form == CodecId::kF32) {
-      const auto* in = reinterpret_cast<const float*>(tile);
-      for (int64_t c = 0; c < dim; ++c) {
-        hn::StoreU(hn::LoadU(d, in + c * kKeyTile + i), d, out + c * stride + i);
-      }
-    } else if (form == CodecId::kF16) {
-      for (int64_t c = 0; c < dim; ++c) {
-        hn::StoreU(halves(tile, c * kKeyTile + i), d, out + c * stride + i);
-      }
-    } else if (form == CodecId::kQ8_0) {
-      const std::byte* scales = tile + dim * kKeyTile;
-      for (int64_t c = 0; c < dim; ++c) {
-        const Vector scale = halves(scales, c / 32 * kKeyTile + i);
-        hn::StoreU(hn::Mul(scale, levels(tile, c * kKeyTile + i)), d, out + c * stride + i);
-      }
-    } else {
-      const std::byte* scales = tile + dim / 2 * kKeyTile;
-      for (int64_t c = 0; c < dim; c += 2) {
-        const Vector scale = halves(scales, c / 32 * kKeyTile + i);
-        Vector low, high;
-        nibbles(tile, c / 2 * kKeyTile + i, &low, &high);
-        hn::StoreU(hn::Mul(scale, low), d, out + c * stride + i);
-        hn::StoreU(hn::Mul(scale, high), d, out + (c + 1) * stride + i);
+  const kv::Floats d;
+  const int64_t pairs = dim / 2 * 2;
+  kv::with_form(form, [&](auto of_form) HWY_ATTR {
+    for (int64_t i = 0; i < kKeyTile; i += lanes()) {
+      for (int64_t first = 0; first < pairs; first += 32) {
+        const kv::Vector scale = of_form.key_scale(tile, dim, first, i);
+        for (int64_t c = first; c < std::min(first + 32, pairs); c += 2) {
+          kv::Vector even, odd;
+          of_form.keys(tile, c, i, scale, &even, &odd);
+          hn::StoreU(even, d, out + c * stride + i);
+          hn::StoreU(odd, d, out + (c + 1) * stride + i);
+        }
       }
     }
+  });
+  if (pairs == dim) return;
+  for (int64_t i = 0; i < kKeyTile; ++i) {
+    out[pairs * stride + i] = one(form, tile, pairs * kKeyTile + i);
   }
 }
 
 void LoadValueRow(CodecId form, const std::byte* row, int64_t dim, float* out) {
-  const Floats d;
-  if (form == CodecId::kF32) {
-    std::memcpy(out, row, static_cast<size_t>(dim) * sizeof(float));
-  } else if (form == CodecId::kF16) {
-    int64_t c = 0;
-    for (; c + lanes() <= dim; c += lanes()) hn::StoreU(halves(row, c), d, out + c);
-    for (; c < dim; ++c) out[c] = load_f16(row + 2 * c);
-  } else if (form == CodecId::kQ8_0) {
-    for (int64_t c = 0; c < dim; c += 32, row += 34, out += 32) {
-      const Vector scale = hn::Set(d, load_f16(row));
-      for (int64_t i = 0; i < 32; i += lanes()) {
-        hn::StoreU(hn::Mul(scale, levels(row + 2, i)), d, out + i);
-      }
-    }
-  } else {
-    for (int64_t c = 0; c < dim; c += 32, row += 18, out += 32) {
-      const Vector scale = hn::Set(d, load_f16(row));
-      for (int64_t i = 0; i < 16; i += lanes()) {
-        Vector low, high;
-        nibbles(row + 2, i, &low, &high);
-        hn::StoreU(hn::Mul(scale, low), d, out + i);
-        hn::StoreU(hn::Mul(scale, high), d, out + 16 + i);
-      }
-    }
-  }
+  const kv::Floats d;
+  int64_t c = 0;
+  kv::with_form(form, [&](auto of_form) HWY_ATTR {
+    for (; c + lanes() <= dim; c += lanes()) hn::StoreU(of_form.value(row, c), d, out + c);
+  });
+  for (; c < dim; ++c) out[c] = one(form, row, c);
 }
 
 }  // namespace HWY_NAMESPACE
