@@ -22,7 +22,8 @@ size_t size(int64_t n) { return static_cast<size_t>(n); }
 
 void Activations::assign(const float* x, int64_t tokens, int64_t columns, int64_t stride) {
   rows_ = {x, tokens, columns, stride};
-  has_rows_ = has_pairs_ = false;
+  has_rows_ = false;
+  halved_ = 0;
   byte_tiles_.forget();
   wide_tiles_.forget();
   float_tile_ = 0;
@@ -58,19 +59,21 @@ void Activations::make_rows(int64_t padded, ThreadPool& pool) {
   });
 }
 
-Int8Rows Activations::int8_rows(bool pairs, ThreadPool& pool) {
+Int8Rows Activations::int8_rows(int halved, ThreadPool& pool) {
   const int64_t padded = (columns() + kRowPadding - 1) / kRowPadding * kRowPadding;
   if (!has_rows_) make_rows(padded, pool);
   has_rows_ = true;
-  if (pairs && !has_pairs_) {
+  if (halved_ != halved && halved != 0) {
     const int8_t* q = row_q_.data();
-    int8_t* out = row_pairs_.reserve(size(tokens() * padded));
-    for (int64_t c = 0; c < tokens() * padded; c += 64) {
-      for (const int64_t quarter : {0, 2, 1, 3}) out = std::copy_n(q + c + 16 * quarter, 16, out);
+    int8_t* out = row_halved_.reserve(size(tokens() * padded));
+    for (int64_t c = 0; c < tokens() * padded; c += halved) {
+      for (const int64_t half : {0, 16}) {
+        for (int64_t i = half; i < halved; i += 32) out = std::copy_n(q + c + i, 16, out);
+      }
     }
-    has_pairs_ = true;
+    halved_ = halved;
   }
-  return {pairs ? row_pairs_.data() : row_q_.data(),
+  return {halved != 0 ? row_halved_.data() : row_q_.data(),
           row_scale_.data(),
           row_scale16_.data(),
           row_sum_.data(),

@@ -29,8 +29,8 @@ class Activations {
   // What kernels ask for. Not thread safe; the views live until the next assign(), or until a
   // form is asked for that differs in kind (another core, another form of weights).
   //
-  // Quantized rows of all tokens, from column 0. Columns are a multiple of 32.
-  Int8Rows int8_rows(bool pairs, ThreadPool& pool);
+  // Quantized rows of all tokens, from column 0; halved as Dot says. Columns are a multiple of 32.
+  Int8Rows int8_rows(int halved, ThreadPool& pool);
 
   // Quantized tiles for weights of a form; wide where the core wants them so.
   QuantizedTiles quantized_tiles(const Core& core, const PlanarForm& form, ThreadPool& pool);
@@ -57,8 +57,9 @@ class Activations {
 
   void make_rows(int64_t padded, ThreadPool& pool);
 
-  bool has_rows_ = false, has_pairs_ = false;
-  AlignedBuffer<int8_t> row_q_, row_pairs_;
+  bool has_rows_ = false;
+  int halved_ = 0;  // what row_halved_ is, or 0
+  AlignedBuffer<int8_t> row_q_, row_halved_;
   AlignedBuffer<float> row_scale_, row_scale16_, row_sum_, row_sum16_;
 
   TileMaker<int8_t> byte_tiles_;

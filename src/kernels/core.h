@@ -16,7 +16,7 @@ namespace pare {
 // Quantized activations of tokens, one row each, beginning at some multiple of 512 columns. Rows
 // are padded with zeros to a multiple of 512 columns.
 struct Int8Rows {
-  const int8_t* q;     // in order; or in pairs: of every 64 columns the quarters 0, 2, 1, 3
+  const int8_t* q;     // in order, or halved (Dot::halved)
   const float* scale;  // per 32 columns
   const float* scale16;
   const float* sum;  // scale * (the sum of a group's q), per 32 columns

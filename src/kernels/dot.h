@@ -19,7 +19,8 @@ struct Dot {
               int64_t tokens, float* y, int64_t y_stride);
   int64_t at_once;
   int64_t most_tokens;  // with more, panels are faster: they unpack once
-  bool pairs = false;   // what x.q is to be in
+  // 0: x.q is in order. Else of every so many columns the first 16 of each 32, then the last 16.
+  int halved = 0;
 };
 
 // Null: there is none.

@@ -35,7 +35,7 @@ void add_bias(const Task& task, int64_t begin, int64_t count) {
 // For kernels without a dot, too.
 Int8Rows few_rows(const Task& task) {
   const Dot* const dot = task.kernel.dot;
-  return task.x.int8_rows(dot != nullptr && dot->pairs, task.pool);
+  return task.x.int8_rows(dot != nullptr ? dot->halved : 0, task.pool);
 }
 
 void few_unpacked(const Task& task, int64_t begin, int64_t count) {

@@ -9,6 +9,17 @@ HWY_PUSH_ATTRIBUTES(PARE_SPAN_TARGET)
 namespace pare::span {
 namespace {
 
+// body(j, nibbles, first block) for each 128 columns, whose levels are registers j and j + 1: the
+// 16 bytes of their four blocks, behind a head of kHead bytes.
+template <int kBytes, int kHead, class Body>
+PARE_INLINE void for_fours(const uint8_t* in, const Body& body) {
+#pragma GCC unroll 2
+  for (int j = 0; j < 4; j += 2) {
+    const uint8_t* const first = in + 2 * j * kBytes;
+    body(j, runs16<kBytes>(first + kHead), first);
+  }
+}
+
 // body(j, a, b) for each 64 columns: the data of their two blocks, behind a head of kHead bytes.
 template <int kBytes, int kHead, class Body>
 PARE_INLINE void for_pairs(const uint8_t* in, const Body& body) {
@@ -23,11 +34,14 @@ struct Q4_0 {
   static constexpr CodecId kId = CodecId::kQ4_0;
   static constexpr PlanarForm kForm = {32, 0, 8, 15};
   static constexpr int kColumns = 32, kBytes = 18;
+  static constexpr bool kHalved = true;
   PARE_INLINE void load(const uint8_t* in, Span<Q4_0>* out) {
     out->scale = halves<kBytes>(in);
-    for_pairs<kBytes, 2>(
-        in, [&](int j, const uint8_t* a, const uint8_t* b)
-                __attribute__((always_inline)) { out->level[j] = nibbles16(a, b); });
+    for_fours<kBytes, 2>(
+        in, [&](int j, __m512i v, const uint8_t*) __attribute__((always_inline)) {
+          out->level[j] = low_nibbles(v);
+          out->level[j + 1] = high_nibbles(v);
+        });
   }
 };
 
@@ -35,18 +49,29 @@ struct Q4_1 {
   static constexpr CodecId kId = CodecId::kQ4_1;
   static constexpr PlanarForm kForm = {32, 32, 0, 15};
   static constexpr int kColumns = 32, kBytes = 20;
+  static constexpr bool kHalved = true;
   PARE_INLINE void load(const uint8_t* in, Span<Q4_1>* out) {
     out->scale = halves<kBytes>(in);
     out->offset = halves<kBytes>(in + 2);
-    for_pairs<kBytes, 4>(
-        in, [&](int j, const uint8_t* a, const uint8_t* b)
-                __attribute__((always_inline)) { out->level[j] = nibbles16(a, b); });
+    for_fours<kBytes, 4>(
+        in, [&](int j, __m512i v, const uint8_t*) __attribute__((always_inline)) {
+          out->level[j] = low_nibbles(v);
+          out->level[j + 1] = high_nibbles(v);
+        });
   }
 };
 
-// Adds fifth bits, 32 at a and 32 at b.
-PARE_INLINE __m512i with_fifth(__m512i nibbles, const uint8_t* a, const uint8_t* b) {
-  const uint64_t bits = load_u32(a) | static_cast<uint64_t>(load_u32(b)) << 32;
+// The fifth bits of four blocks' first 16 columns, and of their last 16.
+template <int kBytes>
+PARE_INLINE void fifths(const uint8_t* in, uint64_t* first, uint64_t* last) {
+  *first = *last = 0;
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    *first |= uint64_t{load_u16(in + i * kBytes)} << (16 * i);
+    *last |= uint64_t{load_u16(in + i * kBytes + 2)} << (16 * i);
+  }
+}
+PARE_INLINE __m512i with_fifth(__m512i nibbles, uint64_t bits) {
   return _mm512_mask_add_epi8(nibbles, bits, nibbles, splat(16));
 }
 
@@ -54,11 +79,15 @@ struct Q5_0 {
   static constexpr CodecId kId = CodecId::kQ5_0;
   static constexpr PlanarForm kForm = {32, 0, 16, 31};
   static constexpr int kColumns = 32, kBytes = 22;
+  static constexpr bool kHalved = true;
   PARE_INLINE void load(const uint8_t* in, Span<Q5_0>* out) {
     out->scale = halves<kBytes>(in);
-    for_pairs<kBytes, 2>(
-        in, [&](int j, const uint8_t* a, const uint8_t* b) __attribute__((always_inline)) {
-          out->level[j] = with_fifth(nibbles16(a + 4, b + 4), a, b);
+    for_fours<kBytes, 6>(
+        in, [&](int j, __m512i v, const uint8_t* first) __attribute__((always_inline)) {
+          uint64_t of_low, of_high;
+          fifths<kBytes>(first + 2, &of_low, &of_high);
+          out->level[j] = with_fifth(low_nibbles(v), of_low);
+          out->level[j + 1] = with_fifth(high_nibbles(v), of_high);
         });
   }
 };
@@ -67,12 +96,16 @@ struct Q5_1 {
   static constexpr CodecId kId = CodecId::kQ5_1;
   static constexpr PlanarForm kForm = {32, 32, 0, 31};
   static constexpr int kColumns = 32, kBytes = 24;
+  static constexpr bool kHalved = true;
   PARE_INLINE void load(const uint8_t* in, Span<Q5_1>* out) {
     out->scale = halves<kBytes>(in);
     out->offset = halves<kBytes>(in + 2);
-    for_pairs<kBytes, 4>(
-        in, [&](int j, const uint8_t* a, const uint8_t* b) __attribute__((always_inline)) {
-          out->level[j] = with_fifth(nibbles16(a + 4, b + 4), a, b);
+    for_fours<kBytes, 8>(
+        in, [&](int j, __m512i v, const uint8_t* first) __attribute__((always_inline)) {
+          uint64_t of_low, of_high;
+          fifths<kBytes>(first + 4, &of_low, &of_high);
+          out->level[j] = with_fifth(low_nibbles(v), of_low);
+          out->level[j + 1] = with_fifth(high_nibbles(v), of_high);
         });
   }
 };
@@ -95,12 +128,14 @@ struct IQ4_NL {
   static constexpr CodecId kId = CodecId::kIQ4_NL;
   static constexpr PlanarForm kForm = {32, 0, kTableZero, 240};
   static constexpr int kColumns = 32, kBytes = 18;
+  static constexpr bool kHalved = true;
   PARE_INLINE void load(const uint8_t* in, Span<IQ4_NL>* out) {
     const __m512i table = level_table(kquant::kTable.data(), kTableZero);
     out->scale = halves<kBytes>(in);
-    for_pairs<kBytes, 2>(
-        in, [&](int j, const uint8_t* a, const uint8_t* b) __attribute__((always_inline)) {
-          out->level[j] = _mm512_shuffle_epi8(table, nibbles16(a, b));
+    for_fours<kBytes, 2>(
+        in, [&](int j, __m512i v, const uint8_t*) __attribute__((always_inline)) {
+          out->level[j] = _mm512_shuffle_epi8(table, low_nibbles(v));
+          out->level[j + 1] = _mm512_shuffle_epi8(table, high_nibbles(v));
         });
   }
 };
@@ -110,6 +145,7 @@ struct MXFP4 {
   static constexpr CodecId kId = CodecId::kMXFP4;
   static constexpr PlanarForm kForm = {32, 0, kFp4Zero, 24};
   static constexpr int kColumns = 32, kBytes = 17;
+  static constexpr bool kHalved = true;
   PARE_INLINE void load(const uint8_t* in, Span<MXFP4>* out) {
     const __m512i table = level_table(kFp4Levels.data(), kFp4Zero);
     uint64_t exponents = 0;
@@ -121,9 +157,10 @@ struct MXFP4 {
     const __m256i tiny = _mm256_sllv_epi32(_mm256_set1_epi32(0x00200000), e);
     const __mmask8 is_tiny = _mm256_cmplt_epi32_mask(e, _mm256_set1_epi32(2));
     out->scale = _mm256_castsi256_ps(_mm256_mask_mov_epi32(normal, is_tiny, tiny));
-    for_pairs<kBytes, 1>(
-        in, [&](int j, const uint8_t* a, const uint8_t* b) __attribute__((always_inline)) {
-          out->level[j] = _mm512_shuffle_epi8(table, nibbles16(a, b));
+    for_fours<kBytes, 1>(
+        in, [&](int j, __m512i v, const uint8_t*) __attribute__((always_inline)) {
+          out->level[j] = _mm512_shuffle_epi8(table, low_nibbles(v));
+          out->level[j + 1] = _mm512_shuffle_epi8(table, high_nibbles(v));
         });
   }
 };

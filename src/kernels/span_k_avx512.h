@@ -12,13 +12,15 @@ struct IQ4_XS {
   static constexpr CodecId kId = CodecId::kIQ4_XS;
   static constexpr PlanarForm kForm = {32, 0, kTableZero, 240};
   static constexpr int kColumns = 256, kBytes = 136;
+  static constexpr bool kHalved = true;
   PARE_INLINE void load(const uint8_t* in, Span<IQ4_XS>* out) {
     const __m512i table = level_table(kquant::kTable.data(), kTableZero);
     out->scale = load_scales_iq4(in);
-#pragma GCC unroll 4
-    for (int j = 0; j < 4; ++j) {
-      const uint8_t* q = in + 8 + 32 * j;
-      out->level[j] = _mm512_shuffle_epi8(table, nibbles16(q, q + 16));
+#pragma GCC unroll 2
+    for (int j = 0; j < 4; j += 2) {
+      const __m512i v = runs16<16>(in + 8 + 32 * j);
+      out->level[j] = _mm512_shuffle_epi8(table, low_nibbles(v));
+      out->level[j + 1] = _mm512_shuffle_epi8(table, high_nibbles(v));
     }
   }
 };

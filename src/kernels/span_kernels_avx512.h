@@ -39,13 +39,15 @@ PARE_INLINE __m512 widen(__m512 v) { return v; }
 PARE_INLINE __m512 widen_any(__m256 v) { return _mm512_castps256_ps512(v); }
 PARE_INLINE __m512 widen_any(__m512 v) { return v; }
 
-// The group of each lane (four columns) of register j, among groups of kLen columns.
-template <int kLen>
+// The group of 16 columns of each lane (four columns) of register j.
 PARE_INLINE __m512i lane_groups(int j) {
   const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-  const __m512i group = kLen == 32 ? _mm512_srli_epi32(lane, 3) : _mm512_srli_epi32(lane, 2);
-  return _mm512_add_epi32(group, _mm512_set1_epi32(j * (64 / kLen)));
+  return _mm512_add_epi32(_mm512_srli_epi32(lane, 2), _mm512_set1_epi32(4 * j));
 }
+
+// Where scales are of 32 columns, activations come halved (Dot): both registers of 128 columns then
+// have the same groups in the same lanes, so that their products are added before they are scaled.
+inline constexpr int kHalvedColumns = 128;
 
 // The sums of one row.
 template <class C, int kTokens>
@@ -55,6 +57,8 @@ struct Sums {
   // Sums of activations are multiplied with offsets or, for the level that is zero, with scales.
   static constexpr int kSumLen = kOffsetLen != 0 ? kOffsetLen : kScaleLen;
   static_assert(kOffsetLen == 0 || C::kForm.zero == 0);
+
+  static constexpr int kScaled = kScaleLen == 32 ? 2 : 4;  // times that integers are scaled
 
   // Of neighbouring registers apart where tokens are few: one need not wait for the other.
   static constexpr int kParts = kTokens > 4 ? 1 : 2;
@@ -86,7 +90,8 @@ struct Sums {
     add(s, w, x, column);
   }
 
-  PARE_INLINE void add(Sums* s, const Span<C>& w, const Int8Rows& x, int64_t column) {
+  PARE_INLINE void add(Sums* s, Span<C>& w, const Int8Rows& x, int64_t column) {
+    if constexpr (kScaleLen == 32 && !kComesHalved<C>) halve(&w);
 #pragma GCC unroll 8
     for (int t = 0; t < kTokens; ++t) {
       const int64_t at = t * x.stride + column;
@@ -98,11 +103,14 @@ struct Sums {
         s->corrections[t] = plus_product(s->corrections[t], w.scale, x_sum);
       }
 #pragma GCC unroll 4
-      for (int j = 0; j < 4; ++j) {
-        const __m512i q = _mm512_load_si512(x.q + at + 64 * j);
-        const __m512i dots = _mm512_dpbusd_epi32(_mm512_setzero_si512(), w.level[j], q);
-        const __m512 scale = _mm512_permutexvar_ps(lane_groups<kScaleLen>(j), widen_any(both));
-        __m512& sum = s->products[j % kParts][t];
+      for (int i = 0; i < kScaled; ++i) {
+        __m512i dots = _mm512_setzero_si512();
+#pragma GCC unroll 2
+        for (int j = 4 / kScaled * i; j < 4 / kScaled * (i + 1); ++j) {
+          dots = _mm512_dpbusd_epi32(dots, w.level[j], _mm512_load_si512(x.q + at + 64 * j));
+        }
+        const __m512 scale = _mm512_permutexvar_ps(lane_groups(i), widen_any(both));
+        __m512& sum = s->products[i % kParts][t];
         sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots), scale, sum);
       }
     }
@@ -191,7 +199,8 @@ void dot(const std::byte* weight, int64_t rows, int64_t columns, const Int8Rows&
 
 template <class... C>
 std::span<const Dot> dots(Codecs<C...>) {
-  static const Dot kDots[] = {{C::kId, dot<C>, kAtOnce, kAtOnce}...};
+  static const Dot kDots[] = {
+      {C::kId, dot<C>, kAtOnce, kAtOnce, C::kForm.scale_len == 32 ? kHalvedColumns : 0}...};
   return kDots;
 }
 
@@ -204,6 +213,7 @@ template <class C>
 PARE_INLINE void put_span(const C& codec, const uint8_t* in, int64_t column, PlanarPiece* out) {
   Span<C> s;
   codec.load(in, &s);
+  if constexpr (kComesHalved<C>) put_in_order(&s);
 #pragma GCC unroll 4
   for (int j = 0; j < 4; ++j) _mm512_store_si512(out->level + column + 64 * j, s.level[j]);
   store(s.scale, out->scale + column / C::kForm.scale_len);

@@ -303,7 +303,7 @@ void dot2(const std::byte* weight, int64_t rows, int64_t columns, const Int8Rows
 template <class... C>
 std::span<const Dot> dots2(Codecs<C...>) {
   static const Dot kDots[] = {
-      {C::kId, dot2<C>, kAtOnce2, kUnpacksLong<C> ? kAtOnce2 : 2 * kAtOnce2, C::kPairs}...};
+      {C::kId, dot2<C>, kAtOnce2, kUnpacksLong<C> ? kAtOnce2 : 2 * kAtOnce2, C::kPairs ? 64 : 0}...};
   return kDots;
 }
 
