@@ -197,10 +197,15 @@ void dot(const std::byte* weight, int64_t rows, int64_t columns, const Int8Rows&
   });
 }
 
+// With more, panels are faster. What has less than four bits takes longer to unpack.
+template <class C>
+inline constexpr int kMostTokens =
+    C::kForm.scale_len == 32 && 8 * C::kBytes >= 4 * C::kColumns ? 12 : kAtOnce;
+
 template <class... C>
 std::span<const Dot> dots(Codecs<C...>) {
   static const Dot kDots[] = {
-      {C::kId, dot<C>, kAtOnce, kAtOnce, C::kForm.scale_len == 32 ? kHalvedColumns : 0}...};
+      {C::kId, dot<C>, kAtOnce, kMostTokens<C>, C::kForm.scale_len == 32 ? kHalvedColumns : 0}...};
   return kDots;
 }
 
