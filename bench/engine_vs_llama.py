@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Speed of running a model: pare, llama.cpp and, if there, ik_llama.cpp, on the same files of a
-random Llama of 1.1 B parameters, one of each type. The programs take turns; medians are kept.
+random Llama of 1.1 B parameters, one of each type. The programs take turns; medians are kept, of
+ratios the medians of the rounds', because memory may be fast in one round and slow in the next.
 
 Example: engine_vs_llama.py --pare build/release/bin/pare --llama-bin .cache/peer/build/bin
 """
@@ -57,14 +58,19 @@ def start(command: list, log: pathlib.Path) -> dict:
 
 
 def measure(args: argparse.Namespace, programs: dict, model: pathlib.Path) -> dict:
-    """Medians by program: {"pare": {...}, ...}."""
+    """Medians by program: {"pare": {...}, "llama.cpp": {..., "prefill_ratio", "decode_ratio"}}."""
     runs: dict[str, list[dict]] = {name: [] for name in programs}
     for _ in range(args.repeats):
         for name, bench in programs.items():
             if found := bench(model):
                 runs[name].append(found)
-    return {name: {key: statistics.median(r[key] for r in found) for key in found[0]}
-            for name, found in runs.items() if found}
+    medians = {name: {key: statistics.median(r[key] for r in found) for key in found[0]}
+               for name, found in runs.items() if found}
+    for name in medians.keys() - {"pare"}:
+        for test in medians[name].keys() & {"prefill", "decode"}:
+            medians[name][f"{test}_ratio"] = statistics.median(
+                ours[test] / theirs[test] for ours, theirs in zip(runs["pare"], runs[name]))
+    return medians
 
 
 def main() -> int:
@@ -116,7 +122,9 @@ def main() -> int:
         line = [f"{name:8}"]
         for test in ("prefill", "decode"):
             if test in found["pare"]:
-                speeds = [f"{found[p][test]:7.1f}" if p in found else "      -" for p in programs]
+                speeds = [f"{found[p][test]:7.1f}" + (f" ({ratio:.2f})" if ratio else "")
+                          for p in programs if p in found
+                          for ratio in [found[p].get(f"{test}_ratio")]]
                 line.append(f"{test} {' '.join(speeds)}")
         if "read" in found["pare"]:
             line.append(f"{found['pare']['read'] / 1e9:5.1f} of "

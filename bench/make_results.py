@@ -95,7 +95,8 @@ def speed(records: list[dict]) -> str:
 def engine(records: list[dict]) -> str:
     parts = ["## Running models\n\n"
              "A random Llama of 1.1 B parameters whose matrices are all of one type, in tokens per "
-             "second; ratios are of pare to the other. Programs take turns; medians. *Read* is "
+             "second; ratios are of pare to the other, medians of the rounds' (in older records of "
+             "the medians). Programs take turns; medians. *Read* is "
              "what pare reads while it decodes, and its share of what the machine's threads read "
              "from an array, best of the same runs (both vary by a third on this machine). *Start* "
              "is a process that loads the model and answers with one token: its time, and its peak "
@@ -125,7 +126,8 @@ def engine_of_machine(records: list[dict]) -> str:
                     elif name == "pare":
                         row.append(f"{theirs:.1f}")
                     else:
-                        row.append(f"{theirs:.1f} ({ours[kind] / theirs:.2f})")
+                        ratio = r["programs"][name].get(f"{kind}_ratio", ours[kind] / theirs)
+                        row.append(f"{theirs:.1f} ({ratio:.2f})")
             row.append(f"{ours['read'] / 1e9:.1f} GB/s, {100 * ours['read'] / ours['machine']:.0f} %"
                        if "read" in ours else "")
             row.append(", ".join(

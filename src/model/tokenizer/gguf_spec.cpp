@@ -16,6 +16,8 @@ Status read_vocabulary(const gguf::Metadata& metadata, TokenizerSpec* spec) {
   PARE_ASSIGN_OR_RETURN(const gguf::Array tokens, metadata.get_strings("tokenizer.ggml.tokens"));
   const size_t n = tokens.size();
   std::unordered_set<std::string_view> seen;
+  seen.reserve(n);
+  spec->tokens.reserve(n);
   for (size_t i = 0; i < n; ++i) {
     const std::string_view text = tokens.string(i);
     if (!text.empty() && !seen.insert(text).second) {
@@ -47,6 +49,7 @@ Status read_vocabulary(const gguf::Metadata& metadata, TokenizerSpec* spec) {
 
 Status read_merges(const gguf::Metadata& metadata, TokenizerSpec* spec) {
   PARE_ASSIGN_OR_RETURN(const gguf::Array merges, metadata.get_strings("tokenizer.ggml.merges"));
+  spec->merges.reserve(merges.size());
   for (size_t i = 0; i < merges.size(); ++i) {
     const std::string_view merge = merges.string(i);
     const size_t space = merge.find(' ', 1);  // a part may itself begin with a space

@@ -38,14 +38,14 @@ constexpr std::string_view kEndOfGeneration[] = {"<|eot_id|>",
 }  // namespace
 
 void find_end_tokens(TokenizerSpec* spec) {
-  std::unordered_map<std::string_view, int32_t> ids;
+  std::unordered_map<std::string_view, int32_t> ids;  // of all that is asked for here
+  for (std::string_view text : kEndOfTurn) ids[text] = -1;
+  for (std::string_view text : kEndOfGeneration) ids[text] = -1;
   for (size_t i = 0; i < spec->tokens.size(); ++i) {
-    ids.try_emplace(spec->tokens[i], static_cast<int32_t>(i));
+    const auto it = ids.find(spec->tokens[i]);
+    if (it != ids.end() && it->second < 0) it->second = static_cast<int32_t>(i);
   }
-  const auto id_of = [&](std::string_view text) {
-    const auto it = ids.find(text);
-    return it == ids.end() ? -1 : it->second;
-  };
+  const auto id_of = [&](std::string_view text) { return ids.at(text); };
   for (std::string_view text : kEndOfTurn) {
     if (spec->special.eot < 0) spec->special.eot = id_of(text);
   }

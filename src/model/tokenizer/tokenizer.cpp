@@ -106,6 +106,7 @@ Status Tokenizer::build() {
     case TokenizerSpec::Algorithm::kRankedBpe: {
       std::vector<RankedBpe::Merge> in_bytes;
       if (spec_.byte_level) {
+        in_bytes.reserve(spec_.merges.size());
         for (const auto& [left, right] : spec_.merges) {
           const auto l = alphabet_to_bytes(left);
           const auto r = alphabet_to_bytes(right);
