@@ -146,7 +146,29 @@ def engine_of_machine(records: list[dict]) -> str:
     return "".join(parts).rstrip("\n") + "\n"
 
 
-SECTIONS = {"quality": quality, "speed": speed, "engine": engine, "truth": truth}
+def shapes(records: list[dict]) -> str:
+    return ("## Running models of several shapes\n\n"
+            "Random weights in the shapes of models that people run, in tokens per second and, in "
+            "brackets, pare's as a ratio: medians of the rounds. `bench/shapes_vs_llama.py`.\n\n"
+            + by_machine(records, shapes_of_machine))
+
+
+def shapes_of_machine(records: list[dict]) -> str:
+    rows = []
+    for r in records:
+        row = [r["shape"], r["type"], f"{r['bytes'] / MIB:.0f}"]
+        for test, kind in (("start", "prefill"), ("start", "decode"), ("deep", "decode")):
+            theirs = r[test]["llama.cpp"]
+            row += [f"{r[test]['pare'][kind]:.1f}", f"{theirs[kind]:.1f} ({theirs[kind + '_ratio']:.2f})"]
+        rows.append(row + [str(r["deep"]["depth"])])
+    first = records[0]
+    return (f"{first['prefill']} tokens of prefill, {first['decode']} of decode, {first['threads']} "
+            f"threads, rounds: {first['repeats']}:\n\n"
+            + table(["shape of", "type", "MiB", "prefill: pare", "llama.cpp", "decode: pare",
+                     "llama.cpp", "deep: pare", "llama.cpp", "deep: after"], rows))
+
+
+SECTIONS = {"quality": quality, "speed": speed, "engine": engine, "shapes": shapes, "truth": truth}
 
 
 def page(folder: pathlib.Path) -> str:
