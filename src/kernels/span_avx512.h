@@ -38,27 +38,25 @@ template <class C>
 inline constexpr bool kComesHalved = requires {
   C::kHalved;
 };
+// Of each pair of registers, the words of 64 bits that become the first one and the second one.
 template <class C>
-PARE_INLINE void halve(Span<C>* s) {
-  const __m512i first = _mm512_setr_epi64(0, 1, 4, 5, 8, 9, 12, 13);
-  const __m512i last = _mm512_setr_epi64(2, 3, 6, 7, 10, 11, 14, 15);
+PARE_INLINE void permute_pairs(Span<C>* s, __m512i first, __m512i second) {
 #pragma GCC unroll 2
   for (int j = 0; j < 4; j += 2) {
     const __m512i a = s->level[j], b = s->level[j + 1];
     s->level[j] = _mm512_permutex2var_epi64(a, first, b);
-    s->level[j + 1] = _mm512_permutex2var_epi64(a, last, b);
+    s->level[j + 1] = _mm512_permutex2var_epi64(a, second, b);
   }
 }
 template <class C>
+PARE_INLINE void halve(Span<C>* s) {
+  permute_pairs(s, _mm512_setr_epi64(0, 1, 4, 5, 8, 9, 12, 13),
+                _mm512_setr_epi64(2, 3, 6, 7, 10, 11, 14, 15));
+}
+template <class C>
 PARE_INLINE void put_in_order(Span<C>* s) {
-  const __m512i lower = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11);
-  const __m512i upper = _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15);
-#pragma GCC unroll 2
-  for (int j = 0; j < 4; j += 2) {
-    const __m512i a = s->level[j], b = s->level[j + 1];
-    s->level[j] = _mm512_permutex2var_epi64(a, lower, b);
-    s->level[j + 1] = _mm512_permutex2var_epi64(a, upper, b);
-  }
+  permute_pairs(s, _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11),
+                _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15));
 }
 
 // --- parts of layouts ---

@@ -169,10 +169,10 @@ void AttendFew(const OpAttributes& attr, const KvCache& cache, size_t layer,
   kv::with_form(cache.form(), [&](auto form) HWY_ATTR {
     if (rows.count <= 2) {
       attend_form<2>(form, rows, cache, layer, mixed, top, sum);
-    } else if (rows.count <= 4 || kSums < 16) {
+    } else if (rows.count <= 4) {
       attend_form<4>(form, rows, cache, layer, mixed, top, sum);
     } else {
-      attend_form < kSums<16 ? 4 : 8>(form, rows, cache, layer, mixed, top, sum);
+      attend_form<kSums / 2>(form, rows, cache, layer, mixed, top, sum);
     }
   });
 }

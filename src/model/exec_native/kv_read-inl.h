@@ -51,11 +51,14 @@ HWY_INLINE hn::Vec<Words> words(const std::byte* in, int64_t i) {
 // i + 1, ... of a tile, and value(row, c), columns c, c + 1, ... of a row; i and c are multiples of
 // the vector's length. key_scale(tile, dim, c, i) holds for the 32 columns from c, a multiple
 // of 32. kColumnBytes has a column of a tile, kValueBits about so many a number of a row.
-struct F32 {
-  static constexpr int64_t kColumnBytes = 64, kValueBits = 32;
+struct Unscaled {
   static HWY_INLINE Vector key_scale(const std::byte*, int64_t, int64_t, int64_t) {
     return hn::Zero(Floats());
   }
+};
+
+struct F32 : Unscaled {
+  static constexpr int64_t kColumnBytes = 64, kValueBits = 32;
   static HWY_INLINE void keys(const std::byte* tile, int64_t c, int64_t i, Vector, Vector* even,
                               Vector* odd) {
     const float* in = reinterpret_cast<const float*>(tile) + c * kKeyTile + i;
@@ -67,11 +70,8 @@ struct F32 {
   }
 };
 
-struct F16 {
+struct F16 : Unscaled {
   static constexpr int64_t kColumnBytes = 32, kValueBits = 16;
-  static HWY_INLINE Vector key_scale(const std::byte*, int64_t, int64_t, int64_t) {
-    return hn::Zero(Floats());
-  }
   static HWY_INLINE void keys(const std::byte* tile, int64_t c, int64_t i, Vector, Vector* even,
                               Vector* odd) {
     *even = halves(tile, c * kKeyTile + i);
