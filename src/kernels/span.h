@@ -87,6 +87,19 @@ PARE_INLINE __m256 load_scales_iq4(const uint8_t* in) {
   return scaled(half(in), _mm256_sub_epi32(codes, _mm256_set1_epi32(32)));
 }
 
+// Scales of MXFP4, one byte of a block each: 2^(e - 128), which for e < 2 is not normal.
+template <int kBytes>
+PARE_INLINE __m256 load_scales_mxfp4(const uint8_t* in) {
+  uint64_t exponents = 0;
+#pragma GCC unroll 8
+  for (int g = 0; g < 8; ++g) exponents |= uint64_t{in[g * kBytes]} << (8 * g);
+  const __m256i e = spread(exponents);
+  const __m256i normal = _mm256_slli_epi32(_mm256_sub_epi32(e, _mm256_set1_epi32(1)), 23);
+  const __m256i tiny = _mm256_sllv_epi32(_mm256_set1_epi32(0x00200000), e);
+  const __m256i is_tiny = _mm256_cmpgt_epi32(_mm256_set1_epi32(2), e);
+  return _mm256_castsi256_ps(_mm256_blendv_epi8(normal, tiny, is_tiny));
+}
+
 // Scales and offsets of Q4_K and Q5_K.
 PARE_INLINE void load_scales6(const uint8_t* in, __m256* scale, __m256* offset) {
   const uint64_t a = load_u32(in + 4), b = load_u32(in + 8), c = load_u32(in + 12);

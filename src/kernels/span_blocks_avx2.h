@@ -125,15 +125,7 @@ struct MXFP4 : PairLayout<CodecId::kMXFP4, 32, 17, Levels::kPlain, 12> {
   template <class Out>
   PARE_INLINE void load(const uint8_t* in, Out* out) {
     const __m256i table = table16(kFp4Levels.data(), kZero);
-    uint64_t exponents = 0;
-#pragma GCC unroll 8
-    for (int g = 0; g < 8; ++g) exponents |= uint64_t{in[g * kBytes]} << (8 * g);
-    // 2^(e - 128), which for e < 2 is not normal.
-    const __m256i e = spread(exponents);
-    const __m256i normal = _mm256_slli_epi32(_mm256_sub_epi32(e, _mm256_set1_epi32(1)), 23);
-    const __m256i tiny = _mm256_sllv_epi32(_mm256_set1_epi32(0x00200000), e);
-    const __m256i is_tiny = _mm256_cmpgt_epi32(_mm256_set1_epi32(2), e);
-    out->scale = _mm256_castsi256_ps(_mm256_blendv_epi8(normal, tiny, is_tiny));
+    out->scale = load_scales_mxfp4<kBytes>(in);
     out->ready();
     put_looked_up<kBytes, 1>(in, table, out);
   }

@@ -20,16 +20,6 @@ PARE_INLINE void for_fours(const uint8_t* in, const Body& body) {
   }
 }
 
-// body(j, a, b) for each 64 columns: the data of their two blocks, behind a head of kHead bytes.
-template <int kBytes, int kHead, class Body>
-PARE_INLINE void for_pairs(const uint8_t* in, const Body& body) {
-#pragma GCC unroll 4
-  for (int j = 0; j < 4; ++j) {
-    const uint8_t* a = in + 2 * j * kBytes + kHead;
-    body(j, a, a + kBytes);
-  }
-}
-
 struct Q4_0 {
   static constexpr CodecId kId = CodecId::kQ4_0;
   static constexpr PlanarForm kForm = {32, 0, 8, 15};
@@ -116,10 +106,11 @@ struct Q8_0 {
   static constexpr int kColumns = 32, kBytes = 34;
   PARE_INLINE void load(const uint8_t* in, Span<Q8_0>* out) {
     out->scale = halves<kBytes>(in);
-    for_pairs<kBytes, 2>(
-        in, [&](int j, const uint8_t* a, const uint8_t* b) __attribute__((always_inline)) {
-          out->level[j] = _mm512_xor_si512(both32(a, b), splat(128));
-        });
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; ++j) {
+      const uint8_t* const block = in + 2 * j * kBytes + 2;
+      out->level[j] = _mm512_xor_si512(both32(block, block + kBytes), splat(128));
+    }
   }
 };
 
@@ -148,15 +139,7 @@ struct MXFP4 {
   static constexpr bool kHalved = true;
   PARE_INLINE void load(const uint8_t* in, Span<MXFP4>* out) {
     const __m512i table = level_table(kFp4Levels.data(), kFp4Zero);
-    uint64_t exponents = 0;
-#pragma GCC unroll 8
-    for (int g = 0; g < 8; ++g) exponents |= uint64_t{in[g * kBytes]} << (8 * g);
-    // 2^(e - 128), which for e < 2 is not normal.
-    const __m256i e = spread(exponents);
-    const __m256i normal = _mm256_slli_epi32(_mm256_sub_epi32(e, _mm256_set1_epi32(1)), 23);
-    const __m256i tiny = _mm256_sllv_epi32(_mm256_set1_epi32(0x00200000), e);
-    const __mmask8 is_tiny = _mm256_cmplt_epi32_mask(e, _mm256_set1_epi32(2));
-    out->scale = _mm256_castsi256_ps(_mm256_mask_mov_epi32(normal, is_tiny, tiny));
+    out->scale = load_scales_mxfp4<kBytes>(in);
     for_fours<kBytes, 1>(
         in, [&](int j, __m512i v, const uint8_t*) __attribute__((always_inline)) {
           out->level[j] = _mm512_shuffle_epi8(table, low_nibbles(v));
