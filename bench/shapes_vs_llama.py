@@ -68,8 +68,14 @@ def main() -> int:
     parser.add_argument("--results", type=pathlib.Path,
                         default=peer.ROOT / "bench" / "results" / "shapes.json")
     args = parser.parse_args()
+    names = args.shapes.split(";")
+    if unknown := set(names) - SHAPES.keys():
+        parser.error(f"--shapes: {', '.join(sorted(unknown))}: none of {'; '.join(SHAPES)}")
+    for program in (args.pare, args.llama_bin / "llama-bench"):
+        if not program.exists():
+            parser.error(f"{program} is not there; bench/build_peer.sh builds llama.cpp's tools")
     results = peer.Results(args.results, ("shape", "type", "threads"))
-    for name in args.shapes.split(";"):
+    for name in names:
         model = make(name, args)
         context = int(SHAPES[name].split("--context ")[1])
         found = {}
