@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "model/exec_native/attention_unit.h"
 
@@ -27,6 +28,25 @@ using Floats = hn::CappedTag<float, kValuePad / 2>;
 using Vector = hn::Vec<Floats>;
 
 HWY_INLINE int64_t lanes() { return static_cast<int64_t>(hn::Lanes(Floats())); }
+
+// e^x, x <= 0, within 4 units in the last place; 0 below -87, so that no weight is subnormal.
+HWY_INLINE Vector exp_of_negative(Vector x) {
+  const Floats d;
+  // Near so large a number, floats are the integers: its last bits are x / ln(2), rounded.
+  const Vector large = hn::Set(d, 0x1.8p23f);
+  const Vector power = hn::MulAdd(x, hn::Set(d, 1.44269504f), large);
+  const Vector r = hn::NegMulAdd(hn::Sub(power, large), hn::Set(d, 0.693147182f), x);
+  // The least relative error of 1 + r + r^2 P(r) for |r| <= ln(2) / 2: 1e-7.
+  Vector y = hn::MulAdd(hn::Set(d, 0x1.106294p-7f), r, hn::Set(d, 0x1.5729f6p-5f));
+  y = hn::MulAdd(y, r, hn::Set(d, 0x1.5557aep-3f));
+  y = hn::MulAdd(y, r, hn::Set(d, 0x1.fffdfcp-2f));
+  y = hn::MulAdd(y, r, hn::Set(d, 1.0f));
+  y = hn::MulAdd(y, r, hn::Set(d, 1.0f));
+  const hn::RebindToSigned<Floats> di;
+  const auto exponent = hn::ShiftLeft<23>(hn::BitCast(di, power));
+  y = hn::BitCast(d, hn::Add(hn::BitCast(di, y), exponent));
+  return hn::IfThenElseZero(hn::Gt(x, hn::Set(d, -87.0f)), y);
+}
 
 // scores[0, count): the exponentials of what is above `old_top`; updates top and sum, and returns
 // what to multiply earlier results with. Scores are padded to whole vectors with -infinity.
@@ -43,7 +63,7 @@ HWY_INLINE float exponentials(float* scores, int64_t count, float* top, float* s
   const Vector shift = hn::Set(d, new_top);
   Vector total = hn::Zero(d);
   for (int64_t j = 0; j < count; j += lanes()) {
-    const Vector e = hn::Exp(d, hn::Sub(hn::LoadU(d, scores + j), shift));
+    const Vector e = exp_of_negative(hn::Sub(hn::LoadU(d, scores + j), shift));
     hn::StoreU(e, d, scores + j);
     total = hn::Add(total, e);
   }
@@ -84,6 +104,15 @@ struct Rows {
     }
     std::fill(top, top + count, -std::numeric_limits<float>::infinity());
     std::fill(sum, sum + count, 0.0f);
+  }
+
+  // The rows [first, last) that may see a key of [begin, begin + keys).
+  std::pair<int64_t, int64_t> that_see(int64_t begin, int64_t keys) const {
+    const int64_t position = in.position + unit.first_token;
+    const int64_t first = std::max<int64_t>(0, begin - position);
+    int64_t last = unit.tokens;
+    if (attr.window > 0) last = std::min(last, begin + keys - 1 + attr.window - position);
+    return {first * group, std::max(first, last) * group};
   }
 };
 

@@ -101,15 +101,16 @@ void Attend(const OpAttributes& attr, const KvCache& cache, size_t layer, const 
     float* scores = scratch.scores.data();
     cache.load_keys(layer, unit.kv_head, begin, count, scratch.keys.data(), kKeysAtOnce);
     cache.load_values(layer, unit.kv_head, begin, count, scratch.values.data(), padded);
-    product<false>(scratch.q.data(), head_dim, scratch.keys.data(), kKeysAtOnce, head_dim,
-                   rows.count, width, scores, kKeysAtOnce);
-    for (int64_t r = 0; r < rows.count; ++r) {
+    const auto [first, last] = rows.that_see(begin, count);
+    product<false>(scratch.q.data() + first * head_dim, head_dim, scratch.keys.data(), kKeysAtOnce,
+                   head_dim, last - first, width, scores + first * kKeysAtOnce, kKeysAtOnce);
+    for (int64_t r = first; r < last; ++r) {
       const float keep =
           weigh(rows, r, begin, count, width, scores + r * kKeysAtOnce, top + r, sum + r);
       if (keep != 1.0f) scale_row(mixed + r * padded, keep, padded);
     }
-    product<true>(scores, kKeysAtOnce, scratch.values.data(), padded, count, rows.count, padded,
-                  mixed, padded);
+    product<true>(scores + first * kKeysAtOnce, kKeysAtOnce, scratch.values.data(), padded, count,
+                  last - first, padded, mixed + first * padded, padded);
   }
 }
 
@@ -132,7 +133,7 @@ const Bf16Core* bf16_for(int64_t tokens) {
 }
 }  // namespace
 
-int64_t rows_at_once(int64_t tokens) { return bf16_for(tokens) != nullptr ? 256 : 64; }
+int64_t rows_at_once(int64_t tokens) { return bf16_for(tokens) != nullptr ? 256 : 128; }
 
 void attend(const OpAttributes& attr, const KvCache& cache, size_t layer, const AttentionInput& in,
             const AttentionUnit& unit, float* mixed, float* top, float* sum) {
