@@ -57,9 +57,11 @@ struct WidePiece {
   alignas(64) float scale[kColumns / 32];
 };
 
-// So many tokens are multiplied like one even where many meet another precision: drafts are checked
-// with no more.
-inline constexpr int64_t kAlikeTokens = 16;
+// Of so many tokens each gets what it gets alone, bit for bit, from products and from attention:
+// drafts are checked with no more. So few are multiplied by rows, whose sums have one order.
+inline constexpr int64_t kAlikeTokens = 8;
+// With so many or less, rows are faster than tiles of bfloat16.
+inline constexpr int64_t kFewBesideBf16 = 16;
 // With so many, making panels of floats takes longer than they save (but for tiles of bfloat16).
 inline constexpr int64_t kFewFloatTokens = 48;
 
@@ -68,7 +70,6 @@ struct Core {
   int panel_rows;
   int tile_tokens;
   int panel_columns;  // at most kPieceColumns: they and a tile share the first-level cache
-  int few_tokens;     // up to so many, rows are faster than panels
 
   // sums[t] += the product of a piece of a row with token t. Levels behind `columns`, up to a
   // multiple of 64, may be anything; scales and offsets, up to a multiple of 16, are zeros.

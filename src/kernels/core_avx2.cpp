@@ -132,7 +132,6 @@ const Core& avx2_core() {
                             .panel_rows = kRows,
                             .tile_tokens = kTokens,
                             .panel_columns = 2048,
-                            .few_tokens = 3,
                             .few = avx2_few,
                             .bias = no_bias,
                             .wide = avx2_wide,

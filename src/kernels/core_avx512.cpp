@@ -304,7 +304,6 @@ const Core& avx512_core() {
                             .panel_rows = kRows,
                             .tile_tokens = kTokens,
                             .panel_columns = 1024,
-                            .few_tokens = 3,
                             .few = avx512_few,
                             .bias = no_bias,
                             .interleave = interleave,

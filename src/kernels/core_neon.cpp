@@ -223,7 +223,6 @@ const Core& neon_core() {
                             .panel_rows = kRows,
                             .tile_tokens = kTokens,
                             .panel_columns = 1024,
-                            .few_tokens = 3,
                             .few = choose_few,
                             .bias = bias,
                             .interleave = interleave,

@@ -113,7 +113,6 @@ const Core& ref_core() {
                             .panel_rows = kRows,
                             .tile_tokens = kTokens,
                             .panel_columns = 1024,
-                            .few_tokens = 4,
                             .few = choose_few,
                             .bias = no_bias,
                             .interleave = interleave,

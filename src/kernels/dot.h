@@ -18,7 +18,7 @@ struct Dot {
   void (*dot)(const std::byte* weight, int64_t rows, int64_t columns, const Int8Rows& x,
               int64_t tokens, float* y, int64_t y_stride);
   int64_t at_once;
-  int64_t most_tokens;  // with more, panels are faster: they unpack once
+  int64_t most_tokens;  // with more than these, panels are faster; at least kAlikeTokens
   // 0: x.q is in order. Else of every so many columns the first 16 of each 32, then the last 16.
   int halved = 0;
 };

@@ -6,7 +6,10 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include <algorithm>
 #include <cstring>
+
+#include "kernels/core.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace pare {
@@ -57,13 +60,15 @@ HWY_INLINE float dot_last(const T* w, const float* x, size_t columns) {
   return hn::GetLane(hn::SumOfLanes(d, sum));
 }
 
+constexpr size_t kVectors = 4;  // of a step
+
 // kParts sums of each row and token, so that one need not wait for another; all of them in
 // registers.
 template <class T, size_t kRows, size_t kTokens, size_t kParts>
 HWY_INLINE void dot_together(const T* w, size_t columns, const float* x, size_t x_stride, float* y,
                              size_t y_stride) {
   const Floats d;
-  const size_t lanes = hn::Lanes(d), step = kParts * lanes;
+  const size_t lanes = hn::Lanes(d), step = kVectors * lanes;
   V sums[kRows][kTokens][kParts];
   for (auto& row : sums) {
     for (auto& token : row) {
@@ -77,12 +82,15 @@ HWY_INLINE void dot_together(const T* w, size_t columns, const float* x, size_t 
     for (size_t r = 0; r < kRows; ++r) {
       ask_ahead(w + r * columns + c, step * sizeof(T), distance);
     }
-    for (size_t i = 0; i < kParts; ++i) {
+    for (size_t i = 0; i < kVectors; ++i) {
       V v[kRows];
       for (size_t r = 0; r < kRows; ++r) v[r] = load(w + r * columns + c + i * lanes);
       for (size_t t = 0; t < kTokens; ++t) {
         const V u = load(x + t * x_stride + c + i * lanes);
-        for (size_t r = 0; r < kRows; ++r) sums[r][t][i] = hn::MulAdd(v[r], u, sums[r][t][i]);
+        for (size_t r = 0; r < kRows; ++r) {
+          V& sum = sums[r][t][i % kParts];
+          sum = hn::MulAdd(v[r], u, sum);
+        }
       }
     }
   }
@@ -97,13 +105,17 @@ HWY_INLINE void dot_together(const T* w, size_t columns, const float* x, size_t 
   }
 }
 
-template <class T, size_t kTokens>
+// Registers for sums.
+constexpr size_t kSums = HWY_TARGET == HWY_AVX2 ? 12 : 24;
+
+template <class T, size_t kTokens, size_t kParts>
 void dot_rows(const T* w, size_t rows, size_t columns, const float* x, size_t x_stride, float* y,
               size_t y_stride) {
   // Two tokens and more meet some rows at a time, or reading the tokens would take longer than
-  // multiplying; as many as there are registers for the sums.
+  // multiplying.
   constexpr size_t kTogether = HWY_TARGET == HWY_AVX2 ? 3 : 4;
-  constexpr size_t kRows = kTokens == 1 ? 1 : kTogether, kParts = 4 / kTokens;
+  constexpr size_t kRows =
+      kTokens == 1 && kParts > 1 ? 1 : std::min(kTogether, kSums / (kTokens * kParts));
   size_t r = 0;
   for (; r + kRows <= rows; r += kRows) {
     dot_together<T, kRows, kTokens, kParts>(w + r * columns, columns, x, x_stride, y + r, y_stride);
@@ -113,21 +125,31 @@ void dot_rows(const T* w, size_t rows, size_t columns, const float* x, size_t x_
   }
 }
 
+// At most kAtOnce tokens at a time.
+template <class T, size_t kAtOnce, size_t kParts>
+void dot_tokens(const T* w, size_t rows, size_t columns, const float* x, size_t x_stride,
+                size_t tokens, float* y, size_t y_stride) {
+  for (; tokens >= kAtOnce; tokens -= kAtOnce, x += kAtOnce * x_stride, y += kAtOnce * y_stride) {
+    dot_rows<T, kAtOnce, kParts>(w, rows, columns, x, x_stride, y, y_stride);
+  }
+  if constexpr (kAtOnce > 1) {
+    dot_tokens<T, kAtOnce - 1, kParts>(w, rows, columns, x, x_stride, tokens, y, y_stride);
+  }
+}
+
 template <class T>
 void dot(const std::byte* weight, int64_t rows_, int64_t columns_, const float* x,
-         int64_t x_stride_, int64_t tokens, float* y, int64_t y_stride_) {
+         int64_t x_stride_, int64_t tokens_, float* y, int64_t y_stride_) {
   const auto* w = reinterpret_cast<const T*>(weight);
   const auto rows = static_cast<size_t>(rows_), columns = static_cast<size_t>(columns_);
   const auto x_stride = static_cast<size_t>(x_stride_), y_stride = static_cast<size_t>(y_stride_);
-  switch (tokens) {
-    case 1:
-      return dot_rows<T, 1>(w, rows, columns, x, x_stride, y, y_stride);
-    case 2:
-      return dot_rows<T, 2>(w, rows, columns, x, x_stride, y, y_stride);
-    case 3:
-      return dot_rows<T, 3>(w, rows, columns, x, x_stride, y, y_stride);
-    case kFloatDotTokens:
-      return dot_rows<T, kFloatDotTokens>(w, rows, columns, x, x_stride, y, y_stride);
+  const auto tokens = static_cast<size_t>(tokens_);
+  if (tokens_ <= kAlikeTokens) {
+    // As many parts as one token needs, whatever the number of tokens.
+    constexpr size_t kAtOnce = HWY_TARGET == HWY_AVX2 ? 2 : 4;
+    dot_tokens<T, kAtOnce, 2>(w, rows, columns, x, x_stride, tokens, y, y_stride);
+  } else {
+    dot_tokens<T, 4, 1>(w, rows, columns, x, x_stride, tokens, y, y_stride);
   }
 }
 

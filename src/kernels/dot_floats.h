@@ -10,8 +10,7 @@
 namespace pare {
 
 // y[t * y_stride + r] = the product of row r, of `columns` columns, with x + t * x_stride, for
-// `rows` neighbouring rows and 1 <= tokens <= kFloatDotTokens.
-inline constexpr int64_t kFloatDotTokens = 4;
+// `rows` neighbouring rows.
 using FloatDot = void (*)(const std::byte* weight, int64_t rows, int64_t columns, const float* x,
                           int64_t x_stride, int64_t tokens, float* y, int64_t y_stride);
 

@@ -10,7 +10,7 @@ namespace {
 
 // With few tokens, rows are handed out by so many.
 constexpr int64_t kFewRows = Dot::kRows;
-constexpr int64_t kMaxFewTokens = kAlikeTokens;
+constexpr int64_t kMaxFewTokens = kFewBesideBf16;  // of rows that are unpacked
 
 // What a thread needs to work with; made once for each.
 struct Scratch {
@@ -32,14 +32,7 @@ void add_bias(const Task& task, int64_t begin, int64_t count) {
 
 // Few tokens: one row after the other.
 
-// For kernels without a dot, too.
-Int8Rows few_rows(const Task& task) {
-  const Dot* const dot = task.kernel.dot;
-  return task.x.int8_rows(dot != nullptr ? dot->halved : 0, task.pool);
-}
-
-void few_unpacked(const Task& task, int64_t begin, int64_t count) {
-  const Int8Rows x = few_rows(task);  // there already
+void few_unpacked(const Task& task, const Int8Rows& x, int64_t begin, int64_t count) {
   const Unpacker& unpacker = *task.kernel.unpacker;
   const Core::Few few = task.core.few(unpacker.form);
   PlanarPiece* piece = scratch().piece.reserve(1);
@@ -57,11 +50,10 @@ void few_unpacked(const Task& task, int64_t begin, int64_t count) {
   }
 }
 
-void few_dots(const Task& task, int64_t begin, int64_t count) {
-  const Int8Rows x = few_rows(task);  // there already
+void few_dots(const Task& task, const Int8Rows& x, int64_t begin, int64_t count) {
   const Dot& dot = *task.kernel.dot;
-  for (int64_t r = begin; r < begin + count; r += Dot::kRows) {
-    const int64_t rows = std::min(Dot::kRows, begin + count - r);
+  for (int64_t r = begin; r < begin + count; r += kFewRows) {
+    const int64_t rows = std::min(kFewRows, begin + count - r);
     for (int64_t t = 0; t < task.tokens; t += dot.at_once) {
       dot.dot(task.packed(r, 0), rows, task.columns, x.from(t),
               std::min(dot.at_once, task.tokens - t), task.y + t * task.y_stride + r,
@@ -70,20 +62,17 @@ void few_dots(const Task& task, int64_t begin, int64_t count) {
   }
 }
 
-void few_float_dots(const Task& task, int64_t begin, int64_t count) {
+void few_float_dots(const Task& task, const Int8Rows&, int64_t begin, int64_t count) {
   for (int64_t r = begin; r < begin + count; r += kFewRows) {
     const int64_t rows = std::min(kFewRows, begin + count - r);
-    for (int64_t t = 0; t < task.tokens; t += kFloatDotTokens) {
-      task.kernel.float_dot(task.packed(r, 0), rows, task.columns, task.x.row(t), task.x.stride(),
-                            std::min(kFloatDotTokens, task.tokens - t),
-                            task.y + t * task.y_stride + r, task.y_stride);
-    }
+    task.kernel.float_dot(task.packed(r, 0), rows, task.columns, task.x.row(0), task.x.stride(),
+                          task.tokens, task.y + r, task.y_stride);
   }
 }
 
 constexpr int64_t kFloatColumns = 512;  // of a piece of float weights
 
-void few_decoded(const Task& task, int64_t begin, int64_t count) {
+void few_decoded(const Task& task, const Int8Rows&, int64_t begin, int64_t count) {
   float* w = scratch().floats.reserve(kFloatColumns);
   for (int64_t r = begin; r < begin + count; ++r) {
     float sums[kMaxFewTokens] = {};
@@ -102,13 +91,14 @@ void few_decoded(const Task& task, int64_t begin, int64_t count) {
 struct FewTokens {
   Task task;
   int64_t first_unit;  // of kFewRows rows, counted through all products
-  void (*run)(const Task&, int64_t begin, int64_t count);
+  void (*run)(const Task&, const Int8Rows& x, int64_t begin, int64_t count);
+  Int8Rows x = {};  // of quantized weights
 
   int64_t units() const { return (task.rows + kFewRows - 1) / kFewRows; }
   void run_units(int64_t begin, int64_t end) const {
     const int64_t first = (begin - first_unit) * kFewRows;
     const int64_t rows = std::min((end - begin) * kFewRows, task.rows - first);
-    run(task, first, rows);
+    run(task, x, first, rows);
     add_bias(task, first, rows);
   }
 };
@@ -116,8 +106,9 @@ struct FewTokens {
 FewTokens few_tokens(const Task& task, int64_t first_unit) {
   if (task.kernel.float_dot != nullptr) return {task, first_unit, few_float_dots};
   if (task.kernel.unpacker == nullptr) return {task, first_unit, few_decoded};
-  few_rows(task);
-  return {task, first_unit, task.kernel.dot == nullptr ? few_unpacked : few_dots};
+  const Dot* const dot = task.kernel.dot;
+  const Int8Rows x = task.x.int8_rows(dot != nullptr ? dot->halved : 0, task.pool);
+  return {task, first_unit, dot != nullptr ? few_dots : few_unpacked, x};
 }
 
 // The rows of all products are handed out together: first long runs, because memory is read
@@ -138,11 +129,11 @@ void few_tokens(std::span<const FewTokens> products, ThreadPool& pool) {
   });
 }
 
-// Up to so many tokens, rows are faster than panels.
+// Up to so many tokens, at least kAlikeTokens, are multiplied by rows.
 int64_t few_limit(const Kernel& kernel) {
-  if (kernel.float_dot != nullptr && kernel.core->bf16 == nullptr) return kFewFloatTokens;
-  if (many_tokens_differ(kernel)) return kAlikeTokens;
-  return kernel.dot != nullptr ? kernel.dot->most_tokens : kernel.core->few_tokens;
+  if (kernel.core->bf16 != nullptr) return kFewBesideBf16;
+  if (kernel.float_dot != nullptr) return kFewFloatTokens;
+  return kernel.dot != nullptr ? kernel.dot->most_tokens : kAlikeTokens;
 }
 
 Task make_task(const Product& product, Activations& x, ThreadPool& pool) {

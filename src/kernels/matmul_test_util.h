@@ -119,11 +119,16 @@ inline constexpr double kRounding = 1e-5;
 // More tokens than meet rows of any weight, and a tile with fewer than there could be.
 inline constexpr int64_t kManyTokens = kFewFloatTokens + 7;
 
+// With more, products may have another precision.
+inline int64_t most_rows(const Kernel& kernel) {
+  return kernel.core->bf16 != nullptr ? kFewBesideBf16 : kAlikeTokens;
+}
+
 // What many tokens may add to that: weights that become bfloat16, floats that become 16-bit
 // integers or are kept in two parts of bfloat16.
 inline double rounding(const Codec& c, int64_t tokens) {
   const Kernel kernel = select_kernel(cpu_level(), c.id);
-  if (tokens <= kAlikeTokens) return kRounding;
+  if (tokens <= most_rows(kernel)) return kRounding;
   const bool bf16 = kernel.core->bf16 != nullptr;
   if (kernel.round_floats && bf16) return 2e-5;
   if (kernel.round_floats) return tokens <= kFewFloatTokens ? kRounding : 2e-4;
@@ -135,7 +140,7 @@ inline double rounding(const Codec& c, int64_t tokens) {
 inline double error_bound(const Codec& c, int64_t tokens) {
   const Kernel kernel = select_kernel(cpu_level(), c.id);
   if (c.is_float() || rounding(c, tokens) > kRounding) return rounding(c, tokens);
-  return tokens > kAlikeTokens && many_tokens_differ(kernel) ? 2e-4 : 0.008;
+  return tokens > most_rows(kernel) && many_tokens_differ(kernel) ? 2e-4 : 0.008;
 }
 
 }  // namespace pare::matmul_test

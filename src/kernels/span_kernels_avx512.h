@@ -49,7 +49,8 @@ PARE_INLINE __m512i lane_groups(int j) {
 // have the same groups in the same lanes, so that their products are added before they are scaled.
 inline constexpr int kHalvedColumns = 128;
 
-// The sums of one row.
+// The sums of one row, in an order that does not depend on how many tokens there are
+// (kAlikeTokens).
 template <class C, int kTokens>
 struct Sums {
   static constexpr int kScaleLen = C::kForm.scale_len;
@@ -60,15 +61,13 @@ struct Sums {
 
   static constexpr int kScaled = kScaleLen == 32 ? 2 : 4;  // times that integers are scaled
 
-  // Of neighbouring registers apart where tokens are few: one need not wait for the other.
-  static constexpr int kParts = kTokens > 4 ? 1 : 2;
-  __m512 products[kParts][kTokens];
+  __m512 products[kTokens];
   typename Groups<kSumLen>::Type corrections[kTokens];
 
   PARE_INLINE void clear(Sums* s) {
 #pragma GCC unroll 8
     for (int t = 0; t < kTokens; ++t) {
-      for (auto& part : s->products) part[t] = _mm512_setzero_ps();
+      s->products[t] = _mm512_setzero_ps();
       set_zero(&s->corrections[t]);
     }
   }
@@ -110,20 +109,17 @@ struct Sums {
           dots = _mm512_dpbusd_epi32(dots, w.level[j], _mm512_load_si512(x.q + at + 64 * j));
         }
         const __m512 scale = _mm512_permutexvar_ps(lane_groups(i), widen_any(both));
-        __m512& sum = s->products[i % kParts][t];
-        sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots), scale, sum);
+        s->products[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots), scale, s->products[t]);
       }
     }
   }
 
   PARE_INLINE __m512 total(const Sums& s, int t) {
-    __m512 products = s.products[0][t];
-    if constexpr (kParts == 2) products = _mm512_add_ps(products, s.products[1][t]);
     if constexpr (kOffsetLen != 0) {
-      return _mm512_add_ps(products, widen(s.corrections[t]));
+      return _mm512_add_ps(s.products[t], widen(s.corrections[t]));
     } else {
       const __m512 zero = _mm512_set1_ps(static_cast<float>(-C::kForm.zero));
-      return _mm512_fmadd_ps(zero, widen(s.corrections[t]), products);
+      return _mm512_fmadd_ps(zero, widen(s.corrections[t]), s.products[t]);
     }
   }
 };
@@ -200,7 +196,7 @@ void dot(const std::byte* weight, int64_t rows, int64_t columns, const Int8Rows&
 // With more, panels are faster. What has less than four bits takes longer to unpack.
 template <class C>
 inline constexpr int kMostTokens =
-    C::kForm.scale_len == 32 && 8 * C::kBytes >= 4 * C::kColumns ? 12 : kAtOnce;
+    C::kForm.scale_len == 32 && 8 * C::kBytes >= 4 * C::kColumns ? 12 : kAlikeTokens;
 
 template <class... C>
 std::span<const Dot> dots(Codecs<C...>) {

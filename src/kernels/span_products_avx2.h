@@ -230,9 +230,6 @@ void dot_rows2(const uint8_t* in, int64_t rows, int64_t columns, const Int8Rows&
 }
 
 constexpr int kAtOnce2 = 4;
-// Whether a span takes so long that from the fifth token on panels are faster.
-template <class C>
-inline constexpr bool kUnpacksLong = LooksAhead<C> || C::kId == CodecId::kTQ1_0;
 
 template <class C>
 void dot2(const std::byte* weight, int64_t rows, int64_t columns, const Int8Rows& x, int64_t tokens,
@@ -244,8 +241,7 @@ void dot2(const std::byte* weight, int64_t rows, int64_t columns, const Int8Rows
 
 template <class... C>
 std::span<const Dot> dots2(Codecs<C...>) {
-  static const Dot kDots[] = {{C::kId, dot2<C>, kAtOnce2, kUnpacksLong<C> ? kAtOnce2 : 2 * kAtOnce2,
-                               C::kPairs ? 64 : 0}...};
+  static const Dot kDots[] = {{C::kId, dot2<C>, kAtOnce2, kAlikeTokens, C::kPairs ? 64 : 0}...};
   return kDots;
 }
 

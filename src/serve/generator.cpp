@@ -111,6 +111,8 @@ class Generator::Run {
     if (options_.max_tokens >= 0) {
       room = std::min(room, options_.max_tokens - size_of(result_.tokens) - 1);
     }
+    // They are checked together with the token before them, each as if it were alone.
+    room = std::min(room, kAlikeTokens - 1);
     const int64_t count = std::min<int64_t>(room, std::min(draft_length_, options_.max_draft));
     if (count <= 0) return {};
     PARE_ASSIGN_OR_RETURN(const bool ready, catch_up(*draft, 1));

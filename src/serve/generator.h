@@ -25,7 +25,7 @@ struct GenerateOptions {
   int64_t max_tokens = -1;        // -1: until the context is full
   std::vector<std::string> stop;  // texts that end the answer; not part of it
   bool ignore_end = false;        // go on after the model's own end (benchmarks)
-  int max_draft = 8;              // tokens that are drafted at once, at most
+  int max_draft = 7;              // tokens that are drafted at once, at most; no more than 7
 };
 
 enum class Finish { kEnd, kStopString, kMaxTokens, kContextFull, kCancelled };

@@ -126,10 +126,10 @@ namespace {
 // With more, keys and values are best unpacked first.
 constexpr int64_t kFewRows = 32;
 
-// Few tokens take the same way as one, which drafts rely on: null.
+// Null for few tokens, which take the same way as one.
 const Bf16Core* bf16_for(int64_t tokens) {
   const Bf16Core* bf16 = core(cpu_level()).bf16;
-  return bf16 != nullptr && tokens > kAlikeTokens ? bf16 : nullptr;
+  return bf16 != nullptr && tokens > kFewBesideBf16 ? bf16 : nullptr;
 }
 }  // namespace
 

@@ -110,6 +110,17 @@ TEST_P(NativeLogits, PieceByPieceIsTheSame) {
   expect_close(run(*session(pool), {7, 3, 17, 5}), expected_.logits, kExact);
 }
 
+// Drafts are checked with as many.
+TEST_P(NativeLogits, UpToEightTokensAreWhatOneIs) {
+  ThreadPool pool(2);
+  for (const auto& model : {model_, as_stored_}) {
+    for (const CodecId kv : {CodecId::kF32, CodecId::kF16}) {
+      EXPECT_EQ(run(*session(model, pool, kv), {2, 5, 8, 3, 7, 8}),
+                run(*session(model, pool, kv), {1}));
+    }
+  }
+}
+
 TEST_P(NativeLogits, TheExecutorGivesThoseOfTheLastPositions) {
   ThreadPool pool(2);
   const auto executor = make_native_executor(model_, pool);
