@@ -30,9 +30,12 @@ void quantize(const float* x, int64_t columns, T* q, float* scale, int32_t* half
   const hn::Rebind<T, decltype(d)> dq;
   const size_t lanes = hn::Lanes(d);
   for (int64_t c = 0; c < columns; c += 32, x += 32, q += 32) {
-    auto norms = hn::Zero(d);
-    for (size_t i = 0; i < 32; i += lanes) norms = hn::Max(norms, hn::Abs(hn::LoadU(d, x + i)));
-    const float largest = hn::GetLane(hn::MaxOfLanes(d, norms));
+    // Magnitudes are in the order of their bits, NaN above infinity; compared as floats NaN is lost.
+    auto norms = hn::Zero(di);
+    for (size_t i = 0; i < 32; i += lanes) {
+      norms = hn::Max(norms, hn::BitCast(di, hn::Abs(hn::LoadU(d, x + i))));
+    }
+    const float largest = hn::GetLane(hn::BitCast(d, hn::MaxOfLanes(di, norms)));
     const auto inverse = hn::Set(d, largest == 0.0f ? 0.0f : kMost / largest);
     *scale++ = largest / kMost;
     const auto highest = hn::Set(d, kMost);
@@ -58,7 +61,9 @@ void quantize(const float* x, int64_t columns, T* q, float* scale, int32_t* half
   constexpr float kMost = most<T>();
   for (int64_t c = 0; c < columns; c += 32, x += 32, q += 32) {
     float largest = 0.0f;
-    for (int i = 0; i < 32; ++i) largest = std::max(largest, std::fabs(x[i]));
+    for (int i = 0; i < 32 && !std::isnan(largest); ++i) {
+      if (const float norm = std::fabs(x[i]); !(norm <= largest)) largest = norm;
+    }
     const float inverse = largest == 0.0f ? 0.0f : kMost / largest;
     *scale++ = largest / kMost;
     for (int half = 0; half < 32; half += 16) {

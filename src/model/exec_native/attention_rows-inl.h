@@ -29,7 +29,7 @@ using Vector = hn::Vec<Floats>;
 
 HWY_INLINE int64_t lanes() { return static_cast<int64_t>(hn::Lanes(Floats())); }
 
-// e^x, x <= 0, within 4 units in the last place; 0 below -87, so that no weight is subnormal.
+// e^x, x <= 0, within 4 units in the last place; 0 below -87, so that no weight is subnormal; NaN of NaN.
 HWY_INLINE Vector exp_of_negative(Vector x) {
   const Floats d;
   // Near so large a number, floats are the integers: its last bits are x / ln(2), rounded.
@@ -45,7 +45,7 @@ HWY_INLINE Vector exp_of_negative(Vector x) {
   const hn::RebindToSigned<Floats> di;
   const auto exponent = hn::ShiftLeft<23>(hn::BitCast(di, power));
   y = hn::BitCast(d, hn::Add(hn::BitCast(di, y), exponent));
-  return hn::IfThenElseZero(hn::Gt(x, hn::Set(d, -87.0f)), y);
+  return hn::IfThenZeroElse(hn::Lt(x, hn::Set(d, -87.0f)), y);
 }
 
 // scores[0, count): the exponentials of what is above `old_top`; updates top and sum, and returns
@@ -55,7 +55,8 @@ HWY_INLINE float exponentials(float* scores, int64_t count, float* top, float* s
   Vector most = hn::LoadU(d, scores);
   for (int64_t j = lanes(); j < count; j += lanes()) most = hn::Max(most, hn::LoadU(d, scores + j));
   const float old_top = *top;
-  const float new_top = std::max(old_top, hn::GetLane(hn::MaxOfLanes(d, most)));
+  const float own_top = hn::GetLane(hn::MaxOfLanes(d, most));
+  const float new_top = own_top <= old_top ? old_top : own_top;  // or NaN
   if (new_top == -std::numeric_limits<float>::infinity()) {
     for (int64_t j = 0; j < count; j += lanes()) hn::StoreU(hn::Zero(d), d, scores + j);
     return 1.0f;
