@@ -25,11 +25,14 @@ int main(int argc, char** argv) {
   int32_t text[kMost + kNew];
   int64_t count = pare_encode(model, argv[2], strlen(argv[2]), text, kMost);
   if (count < 0) return fail();
-  if (count > kMost) count = kMost;
+  if (count > kMost || count >= pare_session_capacity(session)) {
+    fprintf(stderr, "%lld tokens are too long a prompt\n", (long long)count);
+    return 1;
+  }
   const size_t vocabulary = (size_t)pare_model_vocabulary(model);
   float* logits = malloc(vocabulary * sizeof *logits);
   int64_t run = 0; /* tokens that the session has seen */
-  for (int i = 0; i < kNew; ++i) {
+  for (int i = 0; i < kNew && count < pare_session_capacity(session); ++i) {
     if (pare_forward(session, text + run, (size_t)(count - run), logits) != 0) return fail();
     run = count;
     const int32_t next = pare_sample(sampler, logits, vocabulary, text, (size_t)count);

@@ -27,10 +27,16 @@ int64_t pare_model_vocabulary(const pare_model* model);
 int64_t pare_model_context(const pare_model* model);
 int pare_model_is_end(const pare_model* model, int32_t id); /* 1: the model ends a text with it */
 
-/* Both write up to `capacity` elements and return how many there are in all, or -1. A text gets no
- * final zero. */
+typedef struct pare_message {
+  const char *role, *content; /* "system", "user" or "assistant" */
+} pare_message;
+
+/* All write up to `capacity` elements and return how many there are in all, or -1. A text gets no
+ * final zero. A chat is written by the model's template, up to where the next answer begins. */
 int64_t pare_encode(const pare_model* model, const char* text, size_t size, int32_t* ids,
                     size_t capacity);
+int64_t pare_encode_chat(const pare_model* model, const pare_message* messages, size_t count,
+                         int32_t* ids, size_t capacity);
 int64_t pare_decode(const pare_model* model, const int32_t* ids, size_t count, char* text,
                     size_t capacity);
 
@@ -48,7 +54,8 @@ void pare_session_destroy(pare_session* session);
 /* Runs tokens after those so far. logits: room for pare_model_vocabulary() floats, the scores of
  * what may come next; or null. 0, or -1. */
 int pare_forward(pare_session* session, const int32_t* ids, size_t count, float* logits);
-int64_t pare_session_length(const pare_session* session);
+int64_t pare_session_length(const pare_session* session);   /* tokens so far */
+int64_t pare_session_capacity(const pare_session* session); /* tokens that there is room for */
 void pare_rewind(pare_session* session, int64_t length); /* forgets what comes after */
 
 typedef struct pare_sampling {
@@ -63,6 +70,7 @@ typedef struct pare_sampling {
 typedef struct pare_sampler pare_sampler;
 
 pare_sampling pare_default_sampling(void);
+/* Options that make no sense are said to be so by the first pare_sample(). */
 pare_sampler* pare_sampler_create(const pare_sampling* options);
 void pare_sampler_destroy(pare_sampler* sampler);
 /* The next token, or -1. history: the text so far. */

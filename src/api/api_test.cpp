@@ -67,6 +67,8 @@ TEST(CApi, RunsAModel) {
   EXPECT_STREQ(pare_version(), version());
   EXPECT_EQ(pare_model_open(golden("nothing").c_str()), nullptr);
   EXPECT_NE(std::string(pare_error()).find("nothing"), std::string::npos);
+  EXPECT_EQ(pare_model_open(nullptr), nullptr);
+  EXPECT_NE(std::string(pare_error()).find("empty"), std::string::npos) << pare_error();
   pare_model* model = pare_model_open(golden("gpt2").c_str());
   ASSERT_NE(model, nullptr) << pare_error();
   const auto vocabulary = static_cast<size_t>(pare_model_vocabulary(model));
@@ -77,6 +79,7 @@ TEST(CApi, RunsAModel) {
   std::vector<float> logits(vocabulary), again(vocabulary);
   EXPECT_EQ(pare_forward(session, text, 3, logits.data()), 0);
   EXPECT_EQ(pare_session_length(session), 3);
+  EXPECT_EQ(pare_session_capacity(session), 16);
   pare_rewind(session, 0);
   EXPECT_EQ(pare_forward(session, text, 3, again.data()), 0);
   EXPECT_EQ(logits, again);
@@ -90,6 +93,9 @@ TEST(CApi, RunsAModel) {
   EXPECT_EQ(pare_sample(sampler, logits.data(), vocabulary, text, 3),
             std::max_element(logits.begin(), logits.end()) - logits.begin());
   EXPECT_EQ(pare_encode(model, "a", 1, nullptr, 0), -1);
+  const pare_message message = {"user", "nor a template"};
+  EXPECT_EQ(pare_encode_chat(model, &message, 1, nullptr, 0), -1);
+  EXPECT_NE(std::string(pare_error()).find("template"), std::string::npos) << pare_error();
   EXPECT_EQ(pare_model_is_end(model, 1), 0);
   pare_sampler_destroy(sampler);
   pare_session_destroy(session);

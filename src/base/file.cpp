@@ -102,7 +102,9 @@ FileSystem& FileSystem::real() {
 }
 
 Result<std::shared_ptr<const MappedFile>> MappedFile::open(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (path.empty()) return invalid_argument("the name of a file is empty");
+  // Without waiting for whoever would write to a pipe.
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) return os_error("cannot open", path);
   struct stat info {};
   if (::fstat(fd, &info) != 0) {

@@ -7,8 +7,12 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <exception>
 #include <mutex>
+#include <string>
+#include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace pare {
@@ -71,9 +75,23 @@ struct ThreadPool::Impl {
   std::atomic<int> sleepers{0};
   std::atomic<bool> caller_sleeps{false};
   std::vector<std::thread> workers;
+  std::mutex thrown_mutex;
+  std::exception_ptr thrown;  // by a body: the first
+
+  ~Impl() {
+    state = kStop;
+    wake_all();
+    for (auto& worker : workers) worker.join();
+  }
 
   void work() {
-    for (size_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < count;) call(body, i);
+    try {
+      for (size_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < count;) call(body, i);
+    } catch (...) {
+      std::lock_guard lock(thrown_mutex);
+      if (thrown == nullptr) thrown = std::current_exception();
+      next.store(count, std::memory_order_relaxed);  // what has not begun is left undone
+    }
   }
 
   // True if there is a loop to enter that this thread has not been in.
@@ -115,14 +133,15 @@ struct ThreadPool::Impl {
 
 ThreadPool::ThreadPool(int threads) : impl_(std::make_unique<Impl>()) {
   if (threads <= 0) threads = available_processors();
-  for (int i = 1; i < threads; ++i) impl_->workers.emplace_back([this] { impl_->run_worker(); });
+  try {
+    for (int i = 1; i < threads; ++i) impl_->workers.emplace_back([this] { impl_->run_worker(); });
+  } catch (const std::system_error& error) {
+    const auto started = std::to_string(impl_->workers.size() + 1);
+    throw std::system_error(error.code(), "no more than " + started + " threads can be started");
+  }
 }
 
-ThreadPool::~ThreadPool() {
-  impl_->state = Impl::kStop;
-  impl_->wake_all();
-  for (auto& worker : impl_->workers) worker.join();
-}
+ThreadPool::~ThreadPool() = default;
 
 int ThreadPool::threads() const { return static_cast<int>(impl_->workers.size()) + 1; }
 
@@ -143,11 +162,13 @@ void ThreadPool::run(size_t count, const void* body, Call call) {
   pool.wake_all();
   pool.work();
   pool.state.fetch_and(~Impl::kOpen);
-  if (spin_until([&] { return pool.nobody_inside(); })) return;
-  std::unique_lock lock(pool.mutex);
-  pool.caller_sleeps = true;
-  pool.left.wait(lock, [&] { return pool.nobody_inside(); });
-  pool.caller_sleeps = false;
+  if (!spin_until([&] { return pool.nobody_inside(); })) {
+    std::unique_lock lock(pool.mutex);
+    pool.caller_sleeps = true;
+    pool.left.wait(lock, [&] { return pool.nobody_inside(); });
+    pool.caller_sleeps = false;
+  }
+  if (pool.thrown != nullptr) std::rethrow_exception(std::exchange(pool.thrown, nullptr));
 }
 
 }  // namespace pare

@@ -16,7 +16,8 @@ namespace pare {
 
 class ThreadPool {
  public:
-  // threads == 0: one per processor that this process may use.
+  // threads == 0: one per processor that this process may use. Throws std::system_error if the
+  // system starts no more.
   explicit ThreadPool(int threads = 0);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
@@ -24,7 +25,8 @@ class ThreadPool {
 
   int threads() const;
   // Calls body(i) for every i in [0, count), handed out in order, on all threads; returns when
-  // all are done. The calling thread works too. Not re-entrant.
+  // all are done. The calling thread works too. Not re-entrant. What a body throws is thrown here,
+  // when no thread is in a body any more; other indices may be left undone.
   template <typename Body>
   void parallel_for(size_t count, const Body& body) {
     run(count, &body, [](const void* b, size_t i) { (*static_cast<const Body*>(b))(i); });

@@ -63,6 +63,21 @@ TEST(ThreadPool, WakesAfterSleepAndWaitsForSlowOnes) {
   }
 }
 
+TEST(ThreadPool, WhatABodyThrowsIsThrownByTheLoop) {
+  for (int threads : {1, 4}) {
+    ThreadPool pool(threads);
+    for (int round = 0; round < 50; ++round) {
+      const auto thrower = [&](size_t i) {
+        if (i % 7 == 3) throw std::runtime_error("seven");
+      };
+      EXPECT_THROW(pool.parallel_for(100, thrower), std::runtime_error);
+      std::atomic<int> done = 0;
+      pool.parallel_for(100, [&](size_t) { ++done; });
+      EXPECT_EQ(done, 100);
+    }
+  }
+}
+
 TEST(ThreadPool, IdleThreadsSleep) {
   const auto cpu_seconds = [] {
     return static_cast<double>(std::clock()) / CLOCKS_PER_SEC;  // of the whole process

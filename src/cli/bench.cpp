@@ -212,6 +212,10 @@ Status bench(const Args& args) {
         on_device == nullptr ? fmt::format("{} threads", pool.threads()) : on_device->device().name,
         on_device == nullptr ? "the machine reads" : "a copy there reads and writes",
         bandwidth / 1e9);
+    if (args.decode > 0 && subjects[0].bytes_per_second(args) > bandwidth) {
+      fmt::print(
+          "(faster than memory: what is read stays in caches, or the machine is not steady)\n");
+    }
     return {};
   }
   nlohmann::ordered_json json = to_json(subjects[0], args);

@@ -121,7 +121,7 @@ class Job {
   Status held_out_text() {
     PARE_ASSIGN_OR_RETURN(
         judged_, evaluation_windows(args_.eval_text, *model_, args_.search.calibration.context,
-                                    args_.eval_chunks));
+                                    args_.eval_chunks, progress_));
     evaluation_ = fmt::format("{} windows of {}", judged_.size(), args_.eval_text);
     return {};
   }

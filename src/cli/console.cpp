@@ -192,6 +192,11 @@ void print_json(const nlohmann::ordered_json& json) {
   fmt::print("{}\n", json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
 }
 
+void print_json_line(const nlohmann::ordered_json& json) {
+  fmt::print("{}\n", json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  std::fflush(stdout);
+}
+
 bool parse_budget(std::string_view text, Budget* out) {
   while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
   double value = 0.0;

@@ -62,6 +62,7 @@ std::string printable(std::string_view text);
 std::string format_bytes(uint64_t bytes);    // "118.4 MiB"
 std::string format_seconds(double seconds);  // "1 min 23 s"
 void print_json(const nlohmann::ordered_json& json);
+void print_json_line(const nlohmann::ordered_json& json);  // of many
 
 // "90MB", "4.5GB", "85MiB", "120000000": bytes. MB is 10^6, MiB is 2^20.
 struct Budget {

@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <set>
+
 #include "cli/backend_loader.h"
 #include "cli/device.h"
 #include "cli/eval_report.h"
@@ -43,17 +45,44 @@ Result<std::unique_ptr<Executor>> make_executor(const Args& args, Model opened, 
   return make_native_executor(std::move(native), pool, kv->id, std::move(device));
 }
 
+// It need not have a tokenizer.
+Result<Model> open_baseline(const std::string& path) {
+  Result<Model> whole = open_model(path);
+  return whole.ok() ? std::move(whole) : open_model(path, {.tokenizer = false});
+}
+
+// Both models are given the same numbers, which must mean the same to both.
+Status check_same_tokens(const TokenWindows& windows, const Tokenizer& tokenizer,
+                         const Model& baseline) {
+  const auto other = Tokenizer::from_gguf(baseline.metadata);
+  if (!other.ok()) return {};
+  std::set<int32_t> seen;
+  for (const std::vector<int32_t>& window : windows) seen.insert(window.begin(), window.end());
+  for (const int32_t id : seen) {
+    if (tokenizer.is_control(id) || id >= (*other)->vocabulary()) continue;
+    const auto ours = tokenizer.token_to_piece(id), theirs = (*other)->token_to_piece(id);
+    if (ours != theirs) {
+      return invalid_argument("{}: token {} is \"{}\", expected \"{}\" as in the model",
+                              baseline.path, id, printable(std::string(theirs)),
+                              printable(std::string(ours)));
+    }
+  }
+  return {};
+}
+
 Status run_eval(const Args& args) {
   TerminalProgress progress(args.common.quiet);
   const auto start = std::chrono::steady_clock::now();
   ThreadPool pool(args.common.threads);
   PARE_ASSIGN_OR_RETURN(Model opened, open_model(args.model));
   PARE_ASSIGN_OR_RETURN(const TokenWindows windows,
-                        evaluation_windows(args.text, opened, args.context, args.chunks));
+                        evaluation_windows(args.text, opened, args.context, args.chunks, progress));
+  PARE_ASSIGN_OR_RETURN(const auto tokenizer, model_tokenizer(opened));
   PARE_ASSIGN_OR_RETURN(const auto executor, make_executor(args, std::move(opened), pool));
   std::unique_ptr<Executor> baseline;
   if (!args.baseline.empty()) {
-    PARE_ASSIGN_OR_RETURN(Model other, open_model(args.baseline, {.tokenizer = false}));
+    PARE_ASSIGN_OR_RETURN(Model other, open_baseline(args.baseline));
+    PARE_RETURN_IF_ERROR(check_same_tokens(windows, *tokenizer, other));
     PARE_ASSIGN_OR_RETURN(baseline, make_executor(args, std::move(other), pool));
   }
   PARE_ASSIGN_OR_RETURN(const EvalResult result,
@@ -85,7 +114,8 @@ Run add_eval(CLI::App& app) {
   app.add_option("--text", args->text, "Held-out text (UTF-8)")->required();
   app.add_option("--baseline", args->baseline, "Model to compare with: KL divergence and more");
   app.add_option("--ctx", args->context, "Tokens in a window")->capture_default_str();
-  app.add_option("--chunks", args->chunks, "Windows to use (default: all)");
+  app.add_option("--chunks", args->chunks, "Windows to use, at most (default, and 0: all)")
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 31));
   app.add_option("--executor", args->executor,
                  "native: packed weights, activations rounded as the engine rounds them; torch: "
                  "the weights alone, in float32")

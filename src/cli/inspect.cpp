@@ -179,7 +179,7 @@ void print_head(const AnyModel& model, const Args& args) {
     fmt::print("              {}{}\n", line,
                model.desc->hparams.tied_output ? ", tied output" : "");
   } else {
-    fmt::print("architecture  {} (unknown to this build: shown as it stands in the file)\n",
+    fmt::print("architecture  {} (shown as it stands in the file)\n",
                arch.empty() ? "not said" : printable(arch));
   }
   const TokenizerFacts tokenizer(model.metadata);

@@ -2,8 +2,10 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <exception>
+#include <iostream>
+#include <new>
 #include <string_view>
-#include <system_error>
 
 #include "cli/verb.h"
 #include "kernels/cpu.h"
@@ -46,6 +48,7 @@ int exit_code(StatusCode code) {
     case StatusCode::kOk:
       return 0;
     case StatusCode::kInvalidArgument:
+    case StatusCode::kUnsupported:
       return 2;
     case StatusCode::kBrokenPromise:
       return 3;
@@ -59,7 +62,8 @@ int exit_code(StatusCode code) {
 // The library takes the best level when PARE_CPU names none; a person who set it wants to know.
 Status check_cpu_choice() {
   const char* wanted = std::getenv("PARE_CPU");
-  if (wanted == nullptr || std::string_view(wanted) == cpu_level_name(cpu_level())) return {};
+  if (wanted == nullptr || *wanted == '\0') return {};
+  if (std::string_view(wanted) == cpu_level_name(cpu_level())) return {};
   std::vector<std::string> levels;
   for (CpuLevel level : cpu_levels()) levels.emplace_back(cpu_level_name(level));
   return invalid_argument("PARE_CPU: \"{}\" is none of what this CPU runs: {}", wanted,
@@ -78,6 +82,7 @@ std::string complaint(const CLI::App* app, const CLI::Error& error) {
   } else if (verb.empty()) {
     std::vector<std::string_view> names;
     for (const VerbLine& line : kVerbs) names.emplace_back(line.name);
+    names.emplace_back("completion");
     what = fmt::format("{}; the verbs are {}",
                        unknown.empty() ? "a verb is needed" : unknown.front() + ": no such verb",
                        fmt::join(names, ", "));
@@ -85,6 +90,25 @@ std::string complaint(const CLI::App* app, const CLI::Error& error) {
     what = unknown.front() + ": one argument too many";
   }
   return fmt::format("pare: {}\nTry: pare {}{}--help\n", what, verb, verb.empty() ? "" : " ");
+}
+
+// An empty name is a variable of the shell's that is not set: taken for none, it would be another
+// question. Texts may be empty.
+Status refuse_empty_names(const CLI::App& verb) {
+  for (const CLI::Option* option : verb.get_options()) {
+    const auto is = [&](const char* name) { return option->check_lname(name); };
+    if (is("prompt") || is("system") || is("stop")) continue;
+    for (const std::string& value : option->results()) {
+      if (value.empty()) return invalid_argument("{} is empty", option->get_name());
+    }
+  }
+  return {};
+}
+
+// Whether all that was printed was written: once was enough to lose some of it.
+bool all_written() {
+  std::cout.flush();
+  return std::fflush(stdout) == 0 && std::ferror(stdout) == 0 && !std::cout.fail();
 }
 
 int run(int argc, char** argv) {
@@ -108,8 +132,8 @@ int run(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
-    const int code = app.exit(e);
-    return code == 0 ? 0 : 2;
+    if (app.exit(e) != 0) return 2;
+    return all_written() ? 0 : 1;
   }
   install_stop_handler();
   remember_command(argc, argv);
@@ -124,9 +148,11 @@ int run(int argc, char** argv) {
     status = script.status();
   }
   for (const auto& [verb, body] : verbs) {
-    if (verb->parsed()) status = body();
+    if (!verb->parsed()) continue;
+    status = refuse_empty_names(*verb);
+    if (status.ok()) status = body();
   }
-  if (std::fflush(stdout) != 0 && status.ok()) status = io_error("stdout: cannot write");
+  if (!all_written() && status.ok()) status = io_error("stdout: cannot write");
   if (!status.ok()) fmt::print(stderr, "pare: {}\n", status.message());
   return exit_code(status.code());
 }
@@ -145,8 +171,10 @@ void add_common(CLI::App& app, Common& common) {
 int main(int argc, char** argv) {
   try {
     return pare::cli::run(argc, argv);
-  } catch (const std::system_error& error) {  // of fmt::print
+  } catch (const std::bad_alloc&) {
+    std::fprintf(stderr, "pare: the system has no more memory\n");
+  } catch (const std::exception& error) {  // of fmt::print, and of threads that do not start
     std::fprintf(stderr, "pare: %s\n", error.what());
-    return 1;
   }
+  return 1;
 }

@@ -8,14 +8,25 @@
 #include "base/file.h"
 #include "eval/compare.h"
 #include "model/tokenizer/chat_template.h"
+#include "model/tokenizer/utf8.h"
 
 namespace pare::cli {
 namespace {
 
 constexpr uint64_t kMaxText = uint64_t{1} << 30;
 
-Result<std::vector<int32_t>> tokenize_text(const std::string& path, const Tokenizer& tokenizer) {
+Result<std::vector<int32_t>> tokenize_text(const std::string& path, const Tokenizer& tokenizer,
+                                           Progress& progress) {
   PARE_ASSIGN_OR_RETURN(const std::string text, read_text(path, kMaxText));
+  for (size_t at = 0; at < text.size();) {
+    const CodePoint point = decode_utf8(text, at);
+    if (!point.valid) {
+      progress.note(
+          fmt::format("{}: not UTF-8 from byte {} on; such bytes are read as U+FFFD", path, at));
+      break;
+    }
+    at += point.size;
+  }
   auto tokens = tokenizer.encode(text, {.add_special = true, .parse_special = false});
   if (!tokens.ok()) return tokens.status().with_context(path);
   return tokens;
@@ -86,8 +97,9 @@ Result<TokenWindows> calibration_windows(const CalibrationText& options,
   }
   const std::string& path = options.text.empty() ? options.chat : options.text;
   *description = path;
-  PARE_ASSIGN_OR_RETURN(const auto tokens, options.text.empty() ? tokenize_chat(path, *tokenizer)
-                                                                : tokenize_text(path, *tokenizer));
+  PARE_ASSIGN_OR_RETURN(const auto tokens, options.text.empty()
+                                               ? tokenize_chat(path, *tokenizer)
+                                               : tokenize_text(path, *tokenizer, progress));
   auto windows = make_windows(tokens, {.context = options.context, .chunks = 0, .bos = bos});
   if (!windows.ok()) return windows.status().with_context(path);
   // Spread over the whole text: its beginning need not be like the rest.
@@ -104,9 +116,9 @@ Result<TokenWindows> calibration_windows(const CalibrationText& options,
 }
 
 Result<TokenWindows> evaluation_windows(const std::string& path, const Model& model,
-                                        int64_t context, int64_t chunks) {
+                                        int64_t context, int64_t chunks, Progress& progress) {
   PARE_ASSIGN_OR_RETURN(const auto tokenizer, model_tokenizer(model));
-  PARE_ASSIGN_OR_RETURN(const auto tokens, tokenize_text(path, *tokenizer));
+  PARE_ASSIGN_OR_RETURN(const auto tokens, tokenize_text(path, *tokenizer, progress));
   const int32_t bos = tokenizer->adds_bos() ? tokenizer->special().bos : -1;
   auto windows = make_windows(tokens, {.context = context, .chunks = chunks, .bos = bos});
   if (!windows.ok()) return windows.status().with_context(path);

@@ -31,6 +31,6 @@ Result<TokenWindows> calibration_windows(const CalibrationText& options,
 
 // The first `chunks` windows (0: all) of a text file, by the protocol of eval/compare.h.
 Result<TokenWindows> evaluation_windows(const std::string& path, const Model& model,
-                                        int64_t context, int64_t chunks);
+                                        int64_t context, int64_t chunks, Progress& progress);
 
 }  // namespace pare::cli

@@ -181,8 +181,7 @@ Result<EvalResult> evaluate(Executor& model, Executor* baseline,
       double chunk_kl = 0.0;
       for (const PositionScore& s : window.scores) {
         if (!std::isfinite(s.nll)) {
-          return broken_promise("the model gives logits that are not finite (window {})",
-                                result.chunks);
+          return corrupt("the model gives logits that are not finite (window {})", result.chunks);
         }
         nll.add(s.nll);
         if (baseline == nullptr) continue;

@@ -21,6 +21,7 @@ class AlignedBuffer {
   T* reserve(size_t size) {
     if (size > size_) {
       data_.reset();
+      size_ = 0;  // should there be no memory
       data_.reset(static_cast<T*>(allocate_aligned(size * sizeof(T))));
       size_ = size;
     }

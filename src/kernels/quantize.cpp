@@ -30,7 +30,8 @@ void quantize(const float* x, int64_t columns, T* q, float* scale, int32_t* half
   const hn::Rebind<T, decltype(d)> dq;
   const size_t lanes = hn::Lanes(d);
   for (int64_t c = 0; c < columns; c += 32, x += 32, q += 32) {
-    // Magnitudes are in the order of their bits, NaN above infinity; compared as floats NaN is lost.
+    // Magnitudes are in the order of their bits, NaN above infinity; compared as floats NaN is
+    // lost.
     auto norms = hn::Zero(di);
     for (size_t i = 0; i < 32; i += lanes) {
       norms = hn::Max(norms, hn::BitCast(di, hn::Abs(hn::LoadU(d, x + i))));

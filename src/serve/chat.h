@@ -16,6 +16,8 @@ class Chat {
 
   // The whole conversation with one more message of the user's, up to where the answer begins.
   Result<std::vector<int32_t>> ask(const std::string& message);
+  // Forgets the message that was asked last.
+  void take_back() { messages_.erase(messages_.size() - 1); }
   // The answer to it, for the turns to come.
   void answer(const std::string& text);
 

@@ -55,7 +55,7 @@ class Generator::Run {
     while (going) {
       PARE_ASSIGN_OR_RETURN(going, step());
     }
-    if (stream_.stopped() == false) give(stream_.finish());
+    if (listening_ && !stream_.stopped()) give(stream_.finish());
     if (!result_.tokens.empty()) result_.decode_seconds = seconds_since(first_token_);
     return std::move(result_);
   }
@@ -193,7 +193,8 @@ class Generator::Run {
   bool give(const std::string& text) {
     if (text.empty()) return true;
     result_.text += text;
-    return !on_text_ || on_text_(text);
+    listening_ = !on_text_ || on_text_(text);
+    return listening_;
   }
 
   Generator& g_;
@@ -206,6 +207,7 @@ class Generator::Run {
   Clock::time_point start_, first_token_;
   std::vector<float> logits_, draft_logits_;
   int draft_length_ = 4;
+  bool listening_ = true;  // on_text has not ended the text
 };
 
 Result<std::unique_ptr<Generator>> Generator::create(std::unique_ptr<Session> session,

@@ -59,7 +59,7 @@ class Generator {
 
   // Text that follows `prompt`. What prompt has in common with the text before is not run again.
   // Errors: kInvalidArgument: an empty prompt, one that fills the context, options out of range;
-  // kBrokenPromise: logits that are no numbers.
+  // kCorrupt: logits that are no numbers.
   Result<Generated> generate(std::span<const int32_t> prompt, const GenerateOptions& options,
                              const OnText& on_text = nullptr, const Stop& stop = nullptr);
 

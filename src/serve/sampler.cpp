@@ -14,7 +14,9 @@ Status check_sampler_options(const SamplerOptions& o) {
   if (o.top_k < 0) return refuse("top-k", o.top_k, "0 or more");
   if (!(o.top_p > 0.0f && o.top_p <= 1.0f)) return refuse("top-p", o.top_p, "in (0, 1]");
   if (!(o.min_p >= 0.0f && o.min_p <= 1.0f)) return refuse("min-p", o.min_p, "in [0, 1]");
-  if (!(o.repeat_penalty > 0.0f)) return refuse("repeat penalty", o.repeat_penalty, "above 0");
+  if (!(o.repeat_penalty >= 0.01f && o.repeat_penalty <= 100.0f)) {
+    return refuse("repeat penalty", o.repeat_penalty, "in [0.01, 100]");
+  }
   if (o.repeat_last < 0) return refuse("repeat length", o.repeat_last, "0 or more");
   return {};
 }
@@ -25,13 +27,12 @@ Result<int32_t> Sampler::pick(std::span<const float> logits, std::span<const int
   size_t best = 0;
   for (size_t i = 0; i < logits_.size(); ++i) {
     if (std::isnan(logits_[i])) {
-      return broken_promise("the logit of token {} after {} tokens is not a number", i,
-                            history.size());
+      return corrupt("the logit of token {} after {} tokens is not a number", i, history.size());
     }
     if (logits_[i] > logits_[best]) best = i;
   }
   if (logits_.empty() || !std::isfinite(logits_[best])) {
-    return broken_promise("no finite logit is the largest after {} tokens", history.size());
+    return corrupt("no finite logit is the largest after {} tokens", history.size());
   }
   if (options_.temperature == 0.0f) return static_cast<int32_t>(best);
   candidates_.clear();

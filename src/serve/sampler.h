@@ -33,7 +33,7 @@ class Sampler {
  public:
   explicit Sampler(const SamplerOptions& options) : options_(options), rng_(options.seed) {}
 
-  // history: the tokens so far. kBrokenPromise: NaN among the logits, or no finite one.
+  // history: the tokens so far. kCorrupt: NaN among the logits, or no finite one.
   Result<int32_t> pick(std::span<const float> logits, std::span<const int32_t> history);
 
  private:

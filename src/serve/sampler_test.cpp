@@ -94,12 +94,11 @@ TEST(Sampler, RefusesWhatIsNoDistribution) {
   constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
   Sampler sampler(plain());
-  EXPECT_EQ(sampler.pick(std::vector<float>{1.0f, kNan}, {}).status().code(),
-            StatusCode::kBrokenPromise);
+  EXPECT_EQ(sampler.pick(std::vector<float>{1.0f, kNan}, {}).status().code(), StatusCode::kCorrupt);
   EXPECT_EQ(sampler.pick(std::vector<float>{1.0f, kInfinity}, {}).status().code(),
-            StatusCode::kBrokenPromise);
+            StatusCode::kCorrupt);
   EXPECT_EQ(sampler.pick(std::vector<float>{-kInfinity, -kInfinity}, {}).status().code(),
-            StatusCode::kBrokenPromise);
+            StatusCode::kCorrupt);
   EXPECT_EQ(*sampler.pick(std::vector<float>{-kInfinity, 0.0f}, {}), 1);
 }
 

@@ -2,7 +2,6 @@
 """What a user does, from one end to the other, on tiny models of every architecture."""
 
 import json
-import re
 import shutil
 import subprocess
 import sys
@@ -226,87 +225,6 @@ class TheCommandLine(Program):
         self.assertNotIn("\x1b", self.fails("inspect", out, says=["control characters"]))
 
 
-class RunAndBench(Program):
-    PROMPT = ["-p", "hello there", "--temp", "0", "--max-tokens", "24"]
-
-    def test_the_same_text_whatever_makes_it(self):
-        whole = self.json("run", self.model, *self.PROMPT)
-        self.assertEqual(whole["finish"], "max tokens")
-        self.assertEqual((whole["new_tokens"], len(whole["tokens"])), (24, 24))
-        self.assertEqual(self.pare("run", self.model, *self.PROMPT, "-q").stdout,
-                         whole["text"] + "\n")
-        small = self.folder / "draft.gguf"
-        self.quantize(small, "--type", "Q4_0")
-        for extra in (["--threads", 1], ["--draft", small], ["--draft", self.model],
-                      ["--kv", "F32"], ["--ctx", 64]):
-            self.assertEqual(self.json("run", self.model, *self.PROMPT, *extra)["tokens"],
-                             whole["tokens"], extra)
-        drafted = self.json("run", self.model, *self.PROMPT, "--draft", self.model)
-        self.assertGreater(drafted["accepted_tokens"], 0)
-        self.assertEqual(drafted["accepted_tokens"], drafted["drafted_tokens"])
-
-    def test_every_type_runs(self):
-        for kind in ("Q4_K_M", "IQ4_XS", "Q8_0", "F16", "Q3_K_S", "Q5_1", "TQ2_0"):
-            out = self.folder / "any.gguf"
-            self.quantize(out, "--type", kind)
-            said = self.json("run", out, *self.PROMPT)
-            self.assertEqual(said["new_tokens"], 24, kind)
-
-    def test_seeds_and_stops(self):
-        def text(*args):
-            return self.json("run", self.model, "-p", "hello", "-n", 30, *args)
-
-        hot = ["--temp", "3", "--top-k", "0", "--top-p", "1", "--min-p", "0"]
-        first = text(*hot, "--seed", 5)
-        self.assertEqual(first["tokens"], text(*hot, "--seed", 5)["tokens"])
-        self.assertNotEqual(first["tokens"], text(*hot, "--seed", 6)["tokens"])
-        # What is no UTF-8 stands as U+FFFD in the text: a stop string of plain letters.
-        stop = re.search(r"[ -~]{2}", first["text"][4:]).group()
-        stopped = text(*hot, "--seed", 5, "--stop", stop, "--stop", "never said by anybody")
-        self.assertEqual(stopped["finish"], "stop string")
-        self.assertEqual(stopped["text"], first["text"][:first["text"].index(stop)])
-
-    def test_a_line_of_input_is_a_message(self):
-        # A model without a template cannot chat, and says what can be done instead.
-        self.fails("run", self.model, says=["chat template", "-p"])
-
-    def test_impossible_wishes_are_refused(self):
-        for args, says in ((["--ctx", "100000"], "context of 100000"),
-                           (["--kv", "Q4_K"], "F32, F16, Q8_0, Q4_0"),
-                           (["--temp", "-1"], "temperature"),
-                           (["--top-p", "0"], "top-p"),
-                           (["--draft", self.folder / "nothing.gguf"], "nothing.gguf"),
-                           (["--ctx", "2"], "fills the context")):
-            self.fails("run", self.model, "-p", "hello there", "-n", 4, *args, says=[says])
-        self.pare("run", self.model, *self.PROMPT, "--ctx", "100000", code=2)
-        self.pare("bench", self.model, "--prefill", 0, "--decode", 0, code=2)
-
-    def test_bench(self):
-        small = self.folder / "bench.gguf"
-        self.quantize(small, "--type", "Q8_0")
-        args = ["--prefill", 32, "--decode", 8, "--depth", 16, "--repeat", 2]
-        said = self.json("bench", small, *args, "--vs", self.model)
-        for each in (said, said["versus"]):
-            for key in ("prefill_tokens_per_second", "decode_tokens_per_second", "load_seconds",
-                        "first_token_seconds", "decode_bytes_per_second", "peak_memory_bytes"):
-                self.assertGreater(each[key], 0, key)
-            self.assertEqual(len(each["decode_seconds"]), 2)
-        self.assertGreater(said["machine_bytes_per_second"], 1e9)
-        self.assertIn("median of 2 runs", self.pare("bench", small, *args).stdout)
-
-    def test_devices(self):
-        said = self.json("inspect", "--devices")
-        self.assertIn("avx2" if said["level"].startswith("a") else "ref", said["levels"])
-        self.pare("inspect", "--cpu")  # its name before there were GPUs
-        self.assertEqual(self.json("bench", self.model, "--prefill", 0, "--decode", 2, "--repeat", 1,
-                                   "--device", "cpu")["device"], "cpu")
-        self.fails("bench", self.model, "--device", "abacus", says=["--device", "abacus"], code=2)
-        if said["gpus"]:
-            return
-        self.assertTrue(said["no_gpu"])
-        self.fails("run", self.model, *self.PROMPT, "--device", "cuda", says=["--device cuda"])
-
-
 if __name__ == "__main__":
     import suite
-    sys.exit(suite.run(QuantizeAndBack, ConvertEveryArchitecture, TheCommandLine, RunAndBench))
+    sys.exit(suite.run(QuantizeAndBack, ConvertEveryArchitecture, TheCommandLine))

@@ -13,9 +13,10 @@ Result<Hparams> read_hparams(const ArchInput& input, const KeyReader& keys,
                          keys.key("expert_count"), experts);
     }
   }
+  if (input.tensors.empty()) return not_found("no tensors: this is a vocabulary, not a model");
   Hparams h;
   // Every block has tensors: a file with fewer tensors than blocks is not worth a description.
-  const auto most_blocks = static_cast<int64_t>(std::max<size_t>(1, input.tensors.size()));
+  const auto most_blocks = static_cast<int64_t>(input.tensors.size());
   PARE_ASSIGN_OR_RETURN(h.n_block, keys.integer("block_count", 1, most_blocks));
   PARE_ASSIGN_OR_RETURN(h.n_embd, keys.integer("embedding_length"));
   PARE_ASSIGN_OR_RETURN(h.n_ff, keys.integer("feed_forward_length"));
@@ -57,6 +58,10 @@ Result<Hparams> read_hparams(const ArchInput& input, const KeyReader& keys,
   if (vocabulary != h.n_vocab) {
     return corrupt("tensor token_embd.weight is {}, expected {} rows ({})",
                    embedding->shape.to_string(), vocabulary, keys.key("vocab_size"));
+  }
+  if (vocabulary < 1) {
+    return corrupt("tensor token_embd.weight is {}, expected a row for each token",
+                   embedding->shape.to_string());
   }
   h.tied_output = !output;
   return h;

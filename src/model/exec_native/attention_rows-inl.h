@@ -29,7 +29,8 @@ using Vector = hn::Vec<Floats>;
 
 HWY_INLINE int64_t lanes() { return static_cast<int64_t>(hn::Lanes(Floats())); }
 
-// e^x, x <= 0, within 4 units in the last place; 0 below -87, so that no weight is subnormal; NaN of NaN.
+// e^x, x <= 0, within 4 units in the last place; 0 below -87, so that no weight is subnormal; NaN
+// of NaN.
 HWY_INLINE Vector exp_of_negative(Vector x) {
   const Floats d;
   // Near so large a number, floats are the integers: its last bits are x / ln(2), rounded.

@@ -61,14 +61,12 @@ Status Session::check(std::span<const int32_t> tokens) const {
 
 Status Session::forward(std::span<const int32_t> tokens, std::span<float> logits) {
   const int64_t count = static_cast<int64_t>(logits.size()) / model_->vocabulary();
-  if (device_ != nullptr) {
-    if (count > static_cast<int64_t>(tokens.size()) ||
-        count * model_->vocabulary() != static_cast<int64_t>(logits.size())) {
-      return invalid_argument("logits of {} tokens cannot fill {} floats", tokens.size(),
-                              logits.size());
-    }
-    return run_text(tokens, count, nullptr, logits.data());
+  if (count > static_cast<int64_t>(tokens.size()) ||
+      count * model_->vocabulary() != static_cast<int64_t>(logits.size())) {
+    return invalid_argument("logits of {} tokens cannot fill {} floats", tokens.size(),
+                            logits.size());
   }
+  if (device_ != nullptr) return run_text(tokens, count, nullptr, logits.data());
   last_hidden_.resize(static_cast<size_t>(count * model_->width()));
   PARE_RETURN_IF_ERROR(hidden(tokens, last_hidden_));
   return project(last_hidden_, logits);
@@ -106,10 +104,10 @@ Status Session::run_text(std::span<const int32_t> tokens, int64_t wanted, float*
 
 void Session::reserve(int64_t tokens) {
   if (tokens <= reserved_) return;
-  reserved_ = tokens;
   for (size_t s = 0; s < slots_.size(); ++s) {
     slots_[s].reserve(static_cast<size_t>(tokens * stride_of(model_->program().slots[s])));
   }
+  reserved_ = tokens;
 }
 
 Session::Rows Session::run_blocks(std::span<const int32_t> tokens, int64_t wanted) {

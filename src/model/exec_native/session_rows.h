@@ -8,7 +8,8 @@
 
 namespace pare {
 
-// Rows of arrays begin at cache lines, in different cache sets even where the width is a power of two.
+// Rows of arrays begin at cache lines, in different cache sets even where the width is a power of
+// two.
 inline int64_t stride_of(int64_t columns) { return (columns + 15) / 16 * 16 + 16; }
 
 struct Session::Rows {
