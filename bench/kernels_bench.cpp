@@ -113,6 +113,10 @@ int main(int argc, char** argv) {
   for (int i = 2; i < argc; ++i) {
     const int64_t number = std::atoll(argv[i]);
     number > 0 ? void(columns = number) : void(all = false);
+    if (number <= 0 && find_codec(argv[i]) == nullptr) {
+      std::fprintf(stderr, "pare_kernels_bench: %s: no such type\n", argv[i]);
+      return 2;
+    }
   }
   for (const Codec& c : all_codecs()) {
     if (c.grid == nullptr && !c.is_float()) continue;

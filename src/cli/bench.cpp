@@ -59,6 +59,16 @@ std::span<const int32_t> first(const std::vector<int32_t>& tokens, int64_t count
   return std::span(tokens).first(static_cast<size_t>(count));
 }
 
+// As Session::forward does, in pieces, between which Ctrl-C ends it.
+Status forward(Session& session, std::span<const int32_t> tokens, std::span<float> logits) {
+  const auto piece = static_cast<size_t>(session.piece());
+  for (; tokens.size() > piece; tokens = tokens.subspan(piece)) {
+    PARE_RETURN_IF_ERROR(session.forward(tokens.first(piece), {}));
+    if (stop_was_requested()) return cancelled("stopped");
+  }
+  return session.forward(tokens, logits);
+}
+
 Result<Subject> load(const std::string& path, const Args& args, ThreadPool& pool) {
   Subject subject{.path = path};
   const auto start = Clock::now();
@@ -82,7 +92,7 @@ Result<Subject> load(const std::string& path, const Args& args, ThreadPool& pool
   // The first run reads the file, and is what somebody waits for who starts the program.
   std::vector<float> logits(static_cast<size_t>(model->vocabulary()));
   PARE_RETURN_IF_ERROR(
-      subject.session->forward(first(subject.tokens, std::max<int64_t>(1, args.prefill)), logits));
+      forward(*subject.session, first(subject.tokens, std::max<int64_t>(1, args.prefill)), logits));
   subject.first_token_seconds = seconds_since(start);
   subject.peak_memory = peak_memory();
   return subject;
@@ -92,10 +102,10 @@ Status run_once(Subject* subject, const Args& args) {
   Session& session = *subject->session;
   std::vector<float> logits(static_cast<size_t>(session.model().vocabulary()));
   session.rewind(0);
-  PARE_RETURN_IF_ERROR(session.forward(first(subject->tokens, args.depth), {}));
+  PARE_RETURN_IF_ERROR(forward(session, first(subject->tokens, args.depth), {}));
   auto start = Clock::now();
   if (args.prefill > 0) {
-    PARE_RETURN_IF_ERROR(session.forward(first(subject->tokens, args.prefill), logits));
+    PARE_RETURN_IF_ERROR(forward(session, first(subject->tokens, args.prefill), logits));
     subject->prefill_seconds.push_back(seconds_since(start));
   }
   session.rewind(args.depth);

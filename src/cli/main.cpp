@@ -48,7 +48,6 @@ int exit_code(StatusCode code) {
     case StatusCode::kOk:
       return 0;
     case StatusCode::kInvalidArgument:
-    case StatusCode::kUnsupported:
       return 2;
     case StatusCode::kBrokenPromise:
       return 3;

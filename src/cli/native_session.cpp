@@ -37,7 +37,11 @@ Result<MadeSession> make_session(std::shared_ptr<const NativeModel> model,
   PARE_ASSIGN_OR_RETURN(session.device,
                         load_on_device(model, options.device, session.context, session.kv, quiet));
   MadeSession made{nullptr, session.device};
-  PARE_ASSIGN_OR_RETURN(made.session, Session::create(std::move(model), pool, session));
+  auto created = Session::create(std::move(model), pool, session);
+  if (created.status().code() == StatusCode::kUnsupported) {
+    return invalid_argument("--kv {}: {}", options.kv, created.status().message());
+  }
+  PARE_ASSIGN_OR_RETURN(made.session, std::move(created));
   return made;
 }
 

@@ -92,8 +92,11 @@ Status stopped() {
 Status run_once(const Args& args, Generator& generator, double load_seconds) {
   std::vector<int32_t> tokens;
   if (args.chat) {
-    PARE_ASSIGN_OR_RETURN(Chat chat, Chat::create(generator.tokenizer(), args.system));
-    PARE_ASSIGN_OR_RETURN(tokens, chat.ask(args.prompt));
+    auto chat = Chat::create(generator.tokenizer(), args.system);
+    if (!chat.ok()) {
+      return invalid_argument("--chat: {}: {}", args.model, chat.status().message());
+    }
+    PARE_ASSIGN_OR_RETURN(tokens, chat->ask(args.prompt));
   } else {
     PARE_ASSIGN_OR_RETURN(tokens, generator.tokenizer().encode(args.prompt));
     // What the tokenizer puts behind a whole text would end it.
@@ -128,7 +131,10 @@ bool read_line(bool terminal, std::string* line) {
 
 Status run_chat(const Args& args, Generator& generator, double load_seconds) {
   auto chat = Chat::create(generator.tokenizer(), args.system);
-  if (!chat.ok()) return chat.status().with_context("a chat (give a text to go on with by -p)");
+  if (!chat.ok()) {
+    return invalid_argument("{}: {}: give a text to go on with by -p", args.model,
+                            chat.status().message());
+  }
   const bool terminal = ::isatty(0) != 0;
   std::string line;
   while (read_line(terminal, &line)) {

@@ -57,7 +57,8 @@ class RunAndBench(Program):
 
     def test_a_line_of_input_is_a_message(self):
         # A model without a template cannot chat, and says what can be done instead.
-        self.fails("run", self.model, says=["chat template", "-p"])
+        self.fails("run", self.model, says=["chat template", "-p"], code=2)
+        self.fails("run", self.model, "-p", "x", "--chat", says=["--chat", "template"], code=2)
 
     def test_impossible_wishes_are_refused(self):
         for args, says in ((["--ctx", "100000"], "context of 100000"),

@@ -43,6 +43,12 @@ class Package(Program):
         self.assertAlmostEqual(float(said[1].split()[1]), sum(f * f for f in floats) ** 0.5,
                                places=3)
         self.assertEqual(said[2].split(" ", 1)[1], text)
+        examples = self.folder / "examples"
+        self.run_ok("cmake", "-S", ROOT / "examples", "-B", examples,
+                    f"-DCMAKE_PREFIX_PATH={moved}")
+        self.run_ok("cmake", "--build", examples)
+        for program in ("example_generate", "example_generate_c"):
+            self.assertIn(text, self.run_ok(examples / "examples" / program, self.model, text))
         failed = subprocess.run([use / "uses_pare", self.folder, text], capture_output=True,
                                 text=True)
         self.assertEqual(failed.returncode, 1)

@@ -194,16 +194,6 @@ void Rope(const float* x, const float* cos, const float* sin, int64_t pairs, Rop
   }
 }
 
-void Softmax(float* x, int64_t n) {
-  const Floats d;
-  const float top = *std::max_element(x, x + n);
-  const Vector shift = hn::Set(d, top);
-  map(x, n, x, [=](Vector v) HWY_ATTR { return hn::Exp(d, hn::Sub(v, shift)); });
-  const float sum = sum_of(x, n, [](Vector v) HWY_ATTR { return v; });
-  const Vector f = hn::Set(d, 1.0f / sum);
-  map(x, n, x, [f](Vector v) HWY_ATTR { return hn::Mul(v, f); });
-}
-
 }  // namespace HWY_NAMESPACE
 }  // namespace pare
 HWY_AFTER_NAMESPACE();
@@ -218,7 +208,6 @@ HWY_EXPORT(ScaleRow);
 HWY_EXPORT(SoftcapRow);
 HWY_EXPORT(Activate);
 HWY_EXPORT(Rope);
-HWY_EXPORT(Softmax);
 
 void rms_norm(const float* x, const float* weight, float epsilon, int64_t n, float* out) {
   HWY_DYNAMIC_DISPATCH(RmsNorm)(x, weight, epsilon, n, out);
@@ -246,7 +235,6 @@ void rope(const float* x, const float* cos, const float* sin, int64_t pairs, Rop
           int64_t heads, int64_t head_dim, float* out) {
   HWY_DYNAMIC_DISPATCH(Rope)(x, cos, sin, pairs, layout, heads, head_dim, out);
 }
-void softmax(float* x, int64_t n) { HWY_DYNAMIC_DISPATCH(Softmax)(x, n); }
 
 }  // namespace pare
 #endif  // HWY_ONCE

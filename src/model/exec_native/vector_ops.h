@@ -26,7 +26,4 @@ void activate(OpKind kind, const float* x, const float* gated, int64_t n, float*
 void rope(const float* x, const float* cos, const float* sin, int64_t pairs, RopeLayout layout,
           int64_t heads, int64_t head_dim, float* out);
 
-// Softmax over one row in place; `sum` of exponentials is divided out. n > 0.
-void softmax(float* x, int64_t n);
-
 }  // namespace pare

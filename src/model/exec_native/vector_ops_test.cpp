@@ -135,16 +135,5 @@ TEST(VectorOps, Rope) {
   limit_simd("");
 }
 
-TEST(VectorOps, Softmax) {
-  on_all([](int64_t n) {
-    auto x = normals(n, 1, 5.0);
-    double sum = 0;
-    const auto before = x;
-    for (const float v : before) sum += std::exp(double{v});
-    softmax(x.data(), n);
-    expect_near(x, [&](size_t i) { return std::exp(double{before[i]}) / sum; });
-  });
-}
-
 }  // namespace
 }  // namespace pare
