@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <type_traits>
 
 #include "kernels/core.h"
 
@@ -23,18 +24,21 @@ namespace hn = hwy::HWY_NAMESPACE;
 // With vectors of sixteen, Zen 4 has so many loads on their way to memory that one token reads a
 // fifth slower.
 using Floats = hn::CappedTag<float, 8>;
-using V = hn::Vec<Floats>;
+// Two of those in one, where there are: for some tokens that is no matter.
+constexpr bool kHasPairs = HWY_TARGET <= HWY_AVX3;
+using Pairs = hn::CappedTag<float, kHasPairs ? 16 : 8>;
 
 // Weights are asked for so many bytes before they are needed; from further away Zen 3 reads them a
 // seventh slower.
 constexpr size_t kAhead = HWY_TARGET == HWY_AVX2 ? 1024 : 6144;
 
-HWY_INLINE V load(const float* p) { return hn::LoadU(Floats(), p); }
-HWY_INLINE V load(const hwy::float16_t* p) {
-  return hn::PromoteTo(Floats(), hn::LoadU(hn::Rebind<hwy::float16_t, Floats>(), p));
+template <class D>
+HWY_INLINE hn::Vec<D> load(D d, const float* p) {
+  return hn::LoadU(d, p);
 }
-HWY_INLINE V load(const hwy::bfloat16_t* p) {
-  return hn::PromoteTo(Floats(), hn::LoadU(hn::Rebind<hwy::bfloat16_t, Floats>(), p));
+template <class D, class Half>  // hwy::float16_t or hwy::bfloat16_t
+HWY_INLINE hn::Vec<D> load(D d, const Half* p) {
+  return hn::PromoteTo(d, hn::LoadU(hn::Rebind<Half, D>(), p));
 }
 
 template <class T>
@@ -53,22 +57,31 @@ HWY_INLINE float dot_last(const T* w, const float* x, size_t columns) {
   std::memcpy(static_cast<void*>(last_w), w, columns * sizeof(T));
   std::memcpy(last_x, x, columns * sizeof(float));
   const Floats d;
-  V sum = hn::Zero(d);
+  auto sum = hn::Zero(d);
   for (size_t i = 0; i < columns; i += hn::Lanes(d)) {
-    sum = hn::MulAdd(load(last_w + i), load(last_x + i), sum);
+    sum = hn::MulAdd(load(d, last_w + i), load(d, last_x + i), sum);
   }
   return hn::GetLane(hn::SumOfLanes(d, sum));
 }
 
-constexpr size_t kVectors = 4;  // of a step
+template <class D>
+HWY_INLINE float sum_of_lanes(D d, hn::Vec<D> v) {
+  if constexpr (kHasPairs && std::is_same_v<D, Pairs>) {
+    const Floats half;
+    return sum_of_lanes(half, hn::Add(hn::LowerHalf(half, v), hn::UpperHalf(half, v)));
+  } else {
+    return hn::GetLane(hn::SumOfLanes(d, v));
+  }
+}
 
 // kParts sums of each row and token, so that one need not wait for another; all of them in
-// registers.
-template <class T, size_t kRows, size_t kTokens, size_t kParts>
+// registers. Two of Floats are what one of Pairs is, bit for bit.
+template <class D, class T, size_t kRows, size_t kTokens, size_t kParts>
 HWY_INLINE void dot_together(const T* w, size_t columns, const float* x, size_t x_stride, float* y,
                              size_t y_stride) {
-  const Floats d;
-  const size_t lanes = hn::Lanes(d), step = kVectors * lanes;
+  using V = hn::Vec<D>;
+  const D d;
+  const size_t lanes = hn::Lanes(d), step = 4 * hn::Lanes(Floats());
   V sums[kRows][kTokens][kParts];
   for (auto& row : sums) {
     for (auto& token : row) {
@@ -82,11 +95,11 @@ HWY_INLINE void dot_together(const T* w, size_t columns, const float* x, size_t 
     for (size_t r = 0; r < kRows; ++r) {
       ask_ahead(w + r * columns + c, step * sizeof(T), distance);
     }
-    for (size_t i = 0; i < kVectors; ++i) {
+    for (size_t i = 0; i < step / lanes; ++i) {
       V v[kRows];
-      for (size_t r = 0; r < kRows; ++r) v[r] = load(w + r * columns + c + i * lanes);
+      for (size_t r = 0; r < kRows; ++r) v[r] = load(d, w + r * columns + c + i * lanes);
       for (size_t t = 0; t < kTokens; ++t) {
-        const V u = load(x + t * x_stride + c + i * lanes);
+        const V u = load(d, x + t * x_stride + c + i * lanes);
         for (size_t r = 0; r < kRows; ++r) {
           V& sum = sums[r][t][i % kParts];
           sum = hn::MulAdd(v[r], u, sum);
@@ -98,7 +111,7 @@ HWY_INLINE void dot_together(const T* w, size_t columns, const float* x, size_t 
     for (size_t t = 0; t < kTokens; ++t) {
       V all = sums[r][t][0];
       for (size_t i = 1; i < kParts; ++i) all = hn::Add(all, sums[r][t][i]);
-      float sum = hn::GetLane(hn::SumOfLanes(d, all));
+      float sum = sum_of_lanes(d, all);
       if (c < columns) sum += dot_last(w + r * columns + c, x + t * x_stride + c, columns - c);
       y[t * y_stride + r] = sum;
     }
@@ -108,7 +121,7 @@ HWY_INLINE void dot_together(const T* w, size_t columns, const float* x, size_t 
 // Registers for sums.
 constexpr size_t kSums = HWY_TARGET == HWY_AVX2 ? 12 : 24;
 
-template <class T, size_t kTokens, size_t kParts>
+template <class D, class T, size_t kTokens, size_t kParts>
 void dot_rows(const T* w, size_t rows, size_t columns, const float* x, size_t x_stride, float* y,
               size_t y_stride) {
   // Two tokens and more meet some rows at a time, or reading the tokens would take longer than
@@ -118,22 +131,23 @@ void dot_rows(const T* w, size_t rows, size_t columns, const float* x, size_t x_
       kTokens == 1 && kParts > 1 ? 1 : std::min(kTogether, kSums / (kTokens * kParts));
   size_t r = 0;
   for (; r + kRows <= rows; r += kRows) {
-    dot_together<T, kRows, kTokens, kParts>(w + r * columns, columns, x, x_stride, y + r, y_stride);
+    dot_together<D, T, kRows, kTokens, kParts>(w + r * columns, columns, x, x_stride, y + r,
+                                               y_stride);
   }
   for (; r < rows; ++r) {
-    dot_together<T, 1, kTokens, kParts>(w + r * columns, columns, x, x_stride, y + r, y_stride);
+    dot_together<D, T, 1, kTokens, kParts>(w + r * columns, columns, x, x_stride, y + r, y_stride);
   }
 }
 
 // At most kAtOnce tokens at a time.
-template <class T, size_t kAtOnce, size_t kParts>
+template <class D, class T, size_t kAtOnce, size_t kParts>
 void dot_tokens(const T* w, size_t rows, size_t columns, const float* x, size_t x_stride,
                 size_t tokens, float* y, size_t y_stride) {
   for (; tokens >= kAtOnce; tokens -= kAtOnce, x += kAtOnce * x_stride, y += kAtOnce * y_stride) {
-    dot_rows<T, kAtOnce, kParts>(w, rows, columns, x, x_stride, y, y_stride);
+    dot_rows<D, T, kAtOnce, kParts>(w, rows, columns, x, x_stride, y, y_stride);
   }
   if constexpr (kAtOnce > 1) {
-    dot_tokens<T, kAtOnce - 1, kParts>(w, rows, columns, x, x_stride, tokens, y, y_stride);
+    dot_tokens<D, T, kAtOnce - 1, kParts>(w, rows, columns, x, x_stride, tokens, y, y_stride);
   }
 }
 
@@ -144,12 +158,16 @@ void dot(const std::byte* weight, int64_t rows_, int64_t columns_, const float* 
   const auto rows = static_cast<size_t>(rows_), columns = static_cast<size_t>(columns_);
   const auto x_stride = static_cast<size_t>(x_stride_), y_stride = static_cast<size_t>(y_stride_);
   const auto tokens = static_cast<size_t>(tokens_);
-  if (tokens_ <= kAlikeTokens) {
-    // As many parts as one token needs, whatever the number of tokens.
-    constexpr size_t kAtOnce = HWY_TARGET == HWY_AVX2 ? 2 : 4;
-    dot_tokens<T, kAtOnce, 2>(w, rows, columns, x, x_stride, tokens, y, y_stride);
+  // Up to kAlikeTokens have the two parts that one token needs.
+  if (tokens == 1) {
+    dot_rows<Floats, T, 1, 2>(w, rows, columns, x, x_stride, y, y_stride);
+  } else if (kHasPairs) {
+    dot_tokens<Pairs, T, 4, 1>(w, rows, columns, x, x_stride, tokens, y, y_stride);
+  } else if (tokens_ > kAlikeTokens) {
+    dot_tokens<Floats, T, 4, 1>(w, rows, columns, x, x_stride, tokens, y, y_stride);
   } else {
-    dot_tokens<T, 4, 1>(w, rows, columns, x, x_stride, tokens, y, y_stride);
+    constexpr size_t kAtOnce = HWY_TARGET == HWY_AVX2 ? 2 : 4;
+    dot_tokens<Floats, T, kAtOnce, 2>(w, rows, columns, x, x_stride, tokens, y, y_stride);
   }
 }
 
