@@ -16,7 +16,8 @@ BUILD = pathlib.Path(PARE).resolve().parents[1]
 
 class Package(Program):
     def run_ok(self, *command) -> str:
-        done = subprocess.run([str(c) for c in command], capture_output=True, text=True)
+        done = subprocess.run([str(c) for c in command], capture_output=True, text=True,
+                              errors="replace")  # random models say anything
         self.assertEqual(done.returncode, 0, f"{command}\n{done.stdout}\n{done.stderr}")
         return done.stdout
 
