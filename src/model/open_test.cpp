@@ -336,5 +336,21 @@ TEST(OpenGguf, RefusesExpertsAndUnknownArchitectures) {
   EXPECT_THAT(status.message(), HasSubstr("gemma3"));
 }
 
+TEST(OpenGguf, RefusesAVocabularyOfNoneAndOneWithoutAModel) {
+  const Model model = opened("llama");
+  const Status bare = describe_model(model.metadata, {}).status();
+  EXPECT_EQ(bare.code(), StatusCode::kNotFound);
+  EXPECT_THAT(bare.message(), HasSubstr("no tensors"));
+  gguf::Metadata none = model.metadata;
+  none.set("llama.vocab_size", uint32_t{0});
+  std::vector<TensorInfo> tensors(model.tensors->tensors().begin(), model.tensors->tensors().end());
+  for (TensorInfo& tensor : tensors) {
+    if (tensor.name == "token_embd.weight") tensor.shape = {0, tensor.shape[1]};
+  }
+  const Status status = describe_model(none, tensors).status();
+  EXPECT_EQ(status.code(), StatusCode::kCorrupt);
+  EXPECT_THAT(status.message(), HasSubstr("expected a row for each token"));
+}
+
 }  // namespace
 }  // namespace pare

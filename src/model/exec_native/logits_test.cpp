@@ -163,6 +163,9 @@ TEST_P(NativeLogits, WhatDoesNotFitIsRefused) {
   const int32_t beyond[] = {static_cast<int32_t>(vocabulary())}, negative[] = {-1};
   EXPECT_EQ(s->forward(beyond, logits).code(), StatusCode::kInvalidArgument);
   EXPECT_EQ(s->forward(negative, logits).code(), StatusCode::kInvalidArgument);
+  std::vector<float> too_many(vocabulary() + 1);
+  EXPECT_EQ(s->forward(std::span<const int32_t>(expected_.tokens).first(3), too_many).code(),
+            StatusCode::kInvalidArgument);
   EXPECT_EQ(s->length(), 0);
   ASSERT_TRUE(s->forward(expected_.tokens, logits).ok());
   EXPECT_EQ(s->forward(std::span<const int32_t>(expected_.tokens).first(1), logits).code(),
