@@ -79,12 +79,18 @@ Result<Subject> load(const std::string& path, const Args& args, ThreadPool& pool
     native.context =
         std::min(std::max<int64_t>(1, native.context), model->desc().hparams.n_context);
   }
+  const int64_t most = args.depth + std::max(args.prefill, args.decode);
+  if (most > native.context) {
+    return invalid_argument(
+        "{}: --depth {} and then --prefill {} or --decode {} need a context of {}, there is one of "
+        "{}",
+        path, args.depth, args.prefill, args.decode, most, native.context);
+  }
   PARE_ASSIGN_OR_RETURN(MadeSession made, make_session(model, native, pool, args.common.quiet));
   subject.session = std::move(made.session);
   subject.device = std::move(made.device);
   subject.load_seconds = seconds_since(start);
   Rng rng(1);
-  const int64_t most = args.depth + std::max(args.prefill, args.decode);
   for (int64_t i = 0; i < most; ++i) {
     subject.tokens.push_back(
         static_cast<int32_t>(rng.below(static_cast<uint64_t>(model->vocabulary()))));
