@@ -74,11 +74,7 @@ def measure(args: argparse.Namespace, programs: dict, model: pathlib.Path) -> di
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pare", type=pathlib.Path, required=True)
-    parser.add_argument("--llama-bin", type=pathlib.Path,
-                        default=peer.CACHE / "peer" / "build" / "bin")
+    parser = peer.parser(__doc__, "engine.json")
     parser.add_argument("--ik-bin", type=pathlib.Path, help="ik_llama.cpp's tools")
     parser.add_argument("--source-gguf", type=pathlib.Path, required=True,
                         help="F16 GGUF of the model (bench/speed_vs_llama.py makes it)")
@@ -86,11 +82,7 @@ def main() -> int:
     parser.add_argument("--prefill", type=int, default=512)
     parser.add_argument("--decode", type=int, default=64)
     parser.add_argument("--depth", type=int, default=0, help="tokens that are there before")
-    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--work", type=pathlib.Path, default=peer.CACHE / "bench")
-    parser.add_argument("--results", type=pathlib.Path,
-                        default=peer.ROOT / "bench" / "results" / "engine.json")
     args = parser.parse_args()
     log = args.work / "logs" / "start.log"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import json
 import os
@@ -14,6 +15,21 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".cache"
+
+
+def parser(doc: str, results: str, work: str = "bench",
+           pare_required: bool = True) -> argparse.ArgumentParser:
+    """With the arguments that all measurements have. results: the file of records that they keep."""
+    made = argparse.ArgumentParser(description=doc,
+                                   formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--pare", type=pathlib.Path, required=pare_required,
+                      help="the program" + ("" if pare_required else "; without it: peer only"))
+    made.add_argument("--llama-bin", type=pathlib.Path, default=CACHE / "peer" / "build" / "bin")
+    made.add_argument("--threads", type=int, default=2)
+    made.add_argument("--work", type=pathlib.Path, default=CACHE / work)
+    made.add_argument("--results", type=pathlib.Path,
+                      default=ROOT / "bench" / "results" / results)
+    return made
 
 
 class Failed(Exception):

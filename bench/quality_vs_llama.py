@@ -101,11 +101,7 @@ class Bench:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pare", type=pathlib.Path, help="the program; without it: peer only")
-    parser.add_argument("--llama-bin", type=pathlib.Path,
-                        default=peer.CACHE / "peer" / "build" / "bin")
+    parser = peer.parser(__doc__, "quality.json", pare_required=False)
     parser.add_argument("--twins", type=pathlib.Path, default=peer.CACHE / "models")
     parser.add_argument("--text", type=pathlib.Path, required=True, help="what files are judged on")
     parser.add_argument("--calibration", type=pathlib.Path, required=True,
@@ -118,10 +114,6 @@ def main() -> int:
     parser.add_argument("--fit-chunks", type=int, default=32,
                         help="windows of the calibration text that pare sees")
     parser.add_argument("--fit-options", default="", help="more options for pare compress")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--work", type=pathlib.Path, default=peer.CACHE / "bench")
-    parser.add_argument("--results", type=pathlib.Path,
-                        default=peer.ROOT / "bench" / "results" / "quality.json")
     parser.add_argument("--keep", action="store_true", help="keep the files that were made")
     args = parser.parse_args()
     args.again = args.again.split(",")

@@ -51,22 +51,14 @@ def make(name: str, args: argparse.Namespace) -> pathlib.Path:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pare", type=pathlib.Path, required=True)
-    parser.add_argument("--llama-bin", type=pathlib.Path,
-                        default=peer.CACHE / "peer" / "build" / "bin")
+    parser = peer.parser(__doc__, "shapes.json", work="shapes")
     parser.add_argument("--shapes", default=";".join(SHAPES), help="separated by ;")
     parser.add_argument("--type", default="Q4_K_M")
     parser.add_argument("--prefill", type=int, default=512)
     parser.add_argument("--decode", type=int, default=64)
     parser.add_argument("--deep", type=int, default=4096,
                         help="decode after so many tokens, too, or what the context has left")
-    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--work", type=pathlib.Path, default=peer.CACHE / "shapes")
-    parser.add_argument("--results", type=pathlib.Path,
-                        default=peer.ROOT / "bench" / "results" / "shapes.json")
     args = parser.parse_args()
     names = args.shapes.split(";")
     if unknown := set(names) - SHAPES.keys():

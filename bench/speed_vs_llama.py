@@ -42,19 +42,11 @@ def read_through(paths: list[pathlib.Path]) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pare", type=pathlib.Path, help="the program; without it: peer only")
-    parser.add_argument("--llama-bin", type=pathlib.Path,
-                        default=peer.CACHE / "peer" / "build" / "bin")
+    parser = peer.parser(__doc__, "speed.json", pare_required=False)
     parser.add_argument("--model", type=pathlib.Path, help="default: made in --work")
     parser.add_argument("--source-gguf", type=pathlib.Path, help="default: by pare convert")
     parser.add_argument("--types", default=TYPES)
-    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--work", type=pathlib.Path, default=peer.CACHE / "bench")
-    parser.add_argument("--results", type=pathlib.Path,
-                        default=peer.ROOT / "bench" / "results" / "speed.json")
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
     try:

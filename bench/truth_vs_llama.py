@@ -31,19 +31,11 @@ def pare_run(args: argparse.Namespace, model: pathlib.Path, floats: pathlib.Path
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pare", type=pathlib.Path, required=True)
-    parser.add_argument("--llama-bin", type=pathlib.Path,
-                        default=peer.CACHE / "peer" / "build" / "bin")
+    parser = peer.parser(__doc__, "truth.json")
     parser.add_argument("--text", type=pathlib.Path, required=True)
     parser.add_argument("--cases", default=CASES)
     parser.add_argument("--twins", type=pathlib.Path, default=peer.CACHE / "models")
     parser.add_argument("--chunks", type=int, default=12)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--work", type=pathlib.Path, default=peer.CACHE / "bench")
-    parser.add_argument("--results", type=pathlib.Path,
-                        default=peer.ROOT / "bench" / "results" / "truth.json")
     args = parser.parse_args()
     llama = peer.Llama(args.llama_bin, args.work / "logs", args.threads)
     results = peer.Results(args.results, ("twin", "type", "cpu_level"))
