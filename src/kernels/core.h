@@ -60,7 +60,7 @@ struct WidePiece {
 // Of so many tokens each gets what it gets alone, bit for bit, from products and from attention:
 // drafts are checked with no more. So few are multiplied by rows, whose sums have one order.
 inline constexpr int64_t kAlikeTokens = 8;
-// With so many or less, rows are faster than tiles of bfloat16.
+// Up to so many are multiplied by rows even where there are tiles of bfloat16, of 16 tokens each.
 inline constexpr int64_t kFewBesideBf16 = 16;
 // With so many, making panels of floats takes longer than they save (but for tiles of bfloat16).
 inline constexpr int64_t kFewFloatTokens = 48;
